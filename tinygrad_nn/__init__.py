@@ -1,0 +1,84 @@
+"""tinygrad_nn: differentiate NumPy, and train small neural networks with it.
+
+    import numpy as np, tinygrad_nn as tn
+
+    w = tn.Tensor(np.zeros(3))            # what you want derivatives for
+    loss = np.mean((x @ w - y) ** 2)      # plain NumPy; a plain array is a constant
+    loss.backward();  w.grad              # a plain array, of the shape and dtype of w
+    tn.grad(f)(x), tn.jvp(f, (x,), (v,))  # functions of functions, nested to any depth
+
+`tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the table
+of derivatives and the way to add to it.
+"""
+
+import importlib
+
+from . import rules
+from ._core import primitive
+from ._errors import (
+    DataError,
+    DetachError,
+    GradcheckError,
+    GraphError,
+    MissingExtraError,
+    MutationError,
+    NoRuleError,
+    ShapeError,
+    TinygradError,
+)
+from ._gradcheck import gradcheck
+from ._tensor import Tensor, no_grad
+from ._transforms import (
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
+from .rules import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "DetachError",
+    "GradcheckError",
+    "GraphError",
+    "MissingExtraError",
+    "MutationError",
+    "NoRuleError",
+    "ShapeError",
+    "Tensor",
+    "TinygradError",
+    "data",
+    "grad",
+    "gradcheck",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "log_softmax",
+    "logsumexp",
+    "models",
+    "nn",
+    "no_grad",
+    "optim",
+    "primitive",
+    "relu",
+    "rules",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]
+
+
+def __getattr__(name):
+    if name in ("data", "models", "nn", "optim"):         # imported when first used
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

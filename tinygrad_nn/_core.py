@@ -1,0 +1,269 @@
+"""The core: boxes, levels, `apply`, and NumPy's protocols. Knows no Tensor by name.
+
+A *box* is a value that watches the operations on it. Every running transform has a level of its
+own; `apply` hands an operation to the highest box among its arguments, which unboxes that level
+only and runs the function again one level down, on plain arrays in the end. So rules written once
+work on arrays (first order) and on boxes (nested derivatives), and no flag says which.
+"""
+
+import functools
+
+import numpy as np
+
+from ._errors import DetachError, NoRuleError
+from ._messages import explain, name_of, no_out, no_rule
+from ._table import RULES
+
+UFUNC_METHODS = {}      # (ufunc, "reduce" or "accumulate") -> the function that does the same
+
+
+# ---------------------------------------------------------------- running an operation
+
+def apply(fn, args, kwargs):
+    """Run ``fn`` through the highest box among ``args``; without one, run it plainly."""
+    top = None
+    for a in args:
+        if isinstance(a, Box) and (top is None or a.level > top.level):
+            top = a
+    if top is None:
+        return fn(*args, **kwargs)
+    rule = RULES.get(fn) or no_rule(fn, top)
+    if rule.kind == "composite":
+        return rule.run(*args, **kwargs)
+    if rule.kind == "zero":
+        return fn(*lower(args, top.level), **lower(kwargs, top.level))
+    return top._emit(rule, args, kwargs)
+
+
+def dispatch(fn, args, kwargs):
+    """`apply` for a call as a person wrote it: finds the rule, sorts the arguments."""
+    rule = RULES.get(fn) or no_rule(fn, highest((args, kwargs)))
+    if kwargs.get("out") is not None:
+        raise DetachError(no_out(fn, kwargs["out"], args))
+    if rule.kind == "composite":
+        return rule.run(*args, **kwargs)
+    if rule.kind == "zero":
+        level = highest((args, kwargs)).level
+        return fn(*lower(args, level), **lower(kwargs, level))
+    args, kwargs = rule.arrange(args, kwargs)
+    for name, value in kwargs.items():
+        if highest(value) is not None:
+            raise NoRuleError(f"{name_of(fn)} has no derivative with respect to {name}=, which "
+                              "holds a Tensor: pass its .data if that part is a constant")
+    return apply(fn, args, kwargs)
+
+
+def run(fn, values, kwargs):
+    """``fn`` one level down; a shape error of NumPy's becomes a sentence of ours."""
+    try:
+        out = fn(*values, **kwargs)
+    except ValueError as error:
+        raise explain(fn, values, error) from None
+    return out if isinstance(out, (np.ndarray, np.generic, Box)) else np.asarray(out)
+
+
+def highest(tree):
+    """The highest box in nested lists, tuples and dicts, or None."""
+    if isinstance(tree, Box):
+        return tree
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (list, tuple)):
+        return None
+    boxes = [b for b in map(highest, tree) if b is not None]
+    return max(boxes, key=lambda b: b.level, default=None)
+
+
+def lower(tree, level):
+    """The same nested structure with the boxes of one level replaced by what they hold."""
+    if isinstance(tree, Box):
+        return tree._data if tree.level == level else tree
+    if isinstance(tree, dict):
+        return {k: lower(v, level) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)) and highest(tree) is not None:
+        return type(tree)([lower(v, level) for v in tree])
+    return tree
+
+
+def primitive(fn):
+    """Make ``fn`` (ndarrays in, one ndarray out) an operation that Tensors can record.
+
+    Give it one rule and it is differentiable to any order, in both modes:
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> @tn.primitive
+    ... def cube(x):
+    ...     return x * x * x
+    >>> tn.rules.elementwise(cube, lambda x: 3 * x * x)
+    >>> float(tn.grad(tn.grad(cube))(2.0))
+    12.0
+
+    Inside ``fn`` every argument is a plain array; inside a rule it may be a Tensor, so write
+    rules in NumPy functions, operators and other primitives. See `tinygrad_nn.rules`.
+    """
+    @functools.wraps(fn)
+    def call(*args, **kwargs):
+        for a in (*args, *kwargs.values()):
+            if isinstance(a, Box):
+                return dispatch(call, args, kwargs)
+        return fn(*args, **kwargs)
+    return call
+
+
+@primitive
+def getitem(x, index):
+    """``x[index]`` as an operation of the table."""
+    return x[index]
+
+
+@primitive
+def astype(x, dtype):
+    """``x`` with another floating dtype; the gradient comes back in the dtype of ``x``."""
+    return np.asarray(x, dtype)
+
+
+# ---------------------------------------------------------------- boxes
+
+class Box:
+    """A value that takes part in NumPy's protocols and hands every operation to `apply`."""
+
+    __slots__ = ("__weakref__", "_data", "level")
+    __hash__ = object.__hash__
+
+    shape = property(lambda self: self._data.shape, doc="The shape, a tuple of ints.")
+    ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
+    dtype = property(lambda self: self._data.dtype, doc="The NumPy dtype of the values.")
+    size = property(lambda self: self._data.size, doc="The number of elements.")
+    T = property(lambda self: np.transpose(self), doc="All axes in reverse order.")
+    mT = property(lambda self: np.swapaxes(self, -1, -2), doc="The last two axes exchanged.")
+
+    def _emit(self, rule, args, kwargs):
+        """Run the rule's function one level down and keep what this kind of box needs."""
+        raise NotImplementedError
+
+    def __array_ufunc__(self, ufunc, method, *args, **kwargs):
+        if "out" in kwargs:
+            raise DetachError(no_out(ufunc, kwargs["out"], args))
+        if method == "__call__":
+            return apply(ufunc, _in_dtype(ufunc, args, kwargs) if kwargs else args, {})
+        if method == "outer":
+            a, b = args
+            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+        if (ufunc, method) in UFUNC_METHODS:
+            return UFUNC_METHODS[ufunc, method](*args, **kwargs)
+        raise NoRuleError(f"{name_of(ufunc)}.{method} has no derivative rule: write it with "
+                          "the function itself")
+
+    def __array_function__(self, fn, types, args, kwargs):
+        return dispatch(fn, args, kwargs)
+
+    def __array__(self, *args, **kwargs):
+        raise DetachError(
+            "NumPy asked for a plain array of a Tensor, which would cut it out of the graph: "
+            "np.stack([...]) combines Tensors, .data gives the values")
+
+    def _not_a_number(self):
+        raise DetachError(
+            "a Tensor does not convert to a number silently, its gradient would be lost: "
+            ".item() gives the number, np.stack([...]) builds an array of Tensors")
+
+    __float__ = __int__ = __index__ = __complex__ = _not_a_number
+
+    def __setitem__(self, index, value):
+        raise DetachError("a Tensor cannot be assigned to by index: np.where(mask, value, x) "
+                          "replaces elements, x.data[index] = value changes a parameter")
+
+    def __getitem__(self, index):
+        if highest(index) is not None:
+            raise DetachError("a Tensor cannot be an index: use its .data, as integers or "
+                              "booleans")
+        return apply(getitem, (self,), {"index": index})
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of a 0-d Tensor")
+        return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("iteration over a 0-d Tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        return bool(self._data)
+
+    def item(self):
+        """The only element as a Python number, without a gradient."""
+        return self._data.item()
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec else str(self)
+
+    def __pow__(self, other):
+        if other.__class__ in (int, float) and other == 2:      # as NumPy's own ** does:
+            return np.square(self)                              # 3 times as fast as power
+        return apply(np.power, (self, other), {})
+
+    def __divmod__(self, other):
+        return self // other, self % other
+
+    def __rdivmod__(self, other):
+        return other // self, other % self
+
+
+def _in_dtype(ufunc, args, kwargs):
+    if set(kwargs) - {"dtype"}:
+        raise NoRuleError(f"{name_of(ufunc)} of a Tensor does not take {sorted(kwargs)}: for "
+                          "where=, write np.where(mask, result, other)")
+    return tuple(astype(a, kwargs["dtype"]) for a in args) if kwargs["dtype"] else args
+
+
+# ---------------------------------------------------------------- operators and methods
+
+SIGNS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%",
+         "pow": "**", "matmul": "@"}
+BINARY = dict(zip(SIGNS, (np.add, np.subtract, np.multiply, np.divide, np.floor_divide,
+                          np.remainder, np.power, np.matmul), strict=True))
+COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+           "gt": np.greater, "ge": np.greater_equal}
+UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
+METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log max mean min ravel
+             repeat round squeeze std sum swapaxes take tanh trace var"""
+
+
+def install_operators(cls, two, one):
+    """Give ``cls`` Python's operators, through ``two(ufunc, a, b)`` and ``one(ufunc, a)``."""
+    for name, fn in {**BINARY, **COMPARE}.items():
+        if name != "pow":
+            setattr(cls, f"__{name}__", lambda self, other, fn=fn: two(fn, self, other))
+        if name in BINARY:
+            setattr(cls, f"__r{name}__", lambda self, other, fn=fn: two(fn, other, self))
+    for name, fn in UNARY.items():
+        setattr(cls, f"__{name}__", lambda self, fn=fn: one(fn, self))
+
+
+def install_methods(*more):
+    """The methods that people type every day, each the function of that name."""
+    def method(fn):
+        def call(self, *args, **kwargs):
+            return fn(self, *args, **kwargs)
+        call.__name__ = call.__qualname__ = fn.__name__
+        call.__doc__ = f"The same as {name_of(fn)}(self, ...)."
+        return call
+
+    def ints_or_tuple(fn):
+        def call(self, *ints, **kwargs):
+            one = len(ints) == 1 and not isinstance(ints[0], (int, np.integer))
+            return fn(self, ints[0] if one else ints or None, **kwargs)
+        call.__name__ = call.__qualname__ = fn.__name__
+        call.__doc__ = f"{name_of(fn)}(self, ...), given a tuple or several ints."
+        return call
+
+    for fn in (*(getattr(np, name) for name in METHODS.split()), *more, astype):
+        setattr(Box, fn.__name__, method(fn))
+    for fn in (np.reshape, np.transpose):
+        setattr(Box, fn.__name__, ints_or_tuple(fn))
+    Box.flatten = Box.ravel
+
+
+install_operators(Box, lambda fn, a, b: apply(fn, (a, b), {}), lambda fn, a: apply(fn, (a,), {}))

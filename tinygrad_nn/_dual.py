@@ -1,0 +1,50 @@
+"""Forward mode: `Dual` carries a tangent beside each value and applies the tangent rule at once.
+
+It reads the same table as the Tensor and keeps no graph, so memory does not grow with depth.
+Structural zeros need no mask here: a selection takes the tangent of what it selected.
+"""
+
+import numpy as np
+
+from ._core import Box, astype, run
+from ._table import plan_for
+
+
+class Dual(Box):
+    """A value and its tangent, of the same shape and dtype, on one transform's level."""
+
+    __slots__ = ("tangent",)
+
+    def __init__(self, data, tangent, level):
+        self._data, self.tangent, self.level = data, tangent, level
+
+    @property
+    def data(self):
+        """The value one level down, without the tangent."""
+        return self._data
+
+    def detach(self):
+        """The value one level down, without the tangent."""
+        return self._data
+
+    def __repr__(self):
+        return f"Dual({self._data!r}, tangent={self.tangent!r}, level={self.level})"
+
+    def _emit(self, rule, args, kwargs):
+        mine = [a.__class__ is Dual and a.level == self.level for a in args]
+        values = [a._data if m else a for a, m in zip(args, mine, strict=True)]
+        out = run(rule.fn, values, kwargs)
+        if rule.kind == "variadic":
+            mask = -1
+            tangents = [a.tangent if m else None for a, m in zip(args, mine, strict=True)]
+        else:
+            active = [i for i, m in enumerate(mine) if m and rule.vjps[i] is not None]
+            mask = sum(1 << i for i in active)
+            tangents = [args[i].tangent for i in active]
+            if not active:
+                return out
+        with np.errstate(all="ignore"):
+            t = plan_for(rule.fn, mask).push(tangents, (out, *values, kwargs))
+            if t.shape != out.shape:
+                t = np.broadcast_to(t, out.shape)
+            return Dual(out, t if t.dtype == out.dtype else astype(t, out.dtype), self.level)

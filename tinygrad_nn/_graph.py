@@ -1,0 +1,212 @@
+"""The recorded graph: nodes, the stamps that notice mutation, and the backward sweep.
+
+A node points to nodes, and to a leaf Tensor only at the end, never to intermediate Tensors; so
+a value dies as soon as no rule needs it. One node and one tuple an operation: what costs at a
+million nodes is the number of containers that the garbage collector tracks (a stamp tuple and a
+line tuple each would take the forward pass from 1.9 to 2.8 us an operation).
+
+The sweep collects the reachable nodes into a list, sorts it by creation number and pops, so each
+node dies when it has been used: no recursion, no cycles. Rejected: a heap, 5 times slower on
+wide graphs; depth-first order, twice as slow.
+
+Structural zeros. What a selection (where, maximum, indexing …) did not select has gradient zero,
+whatever the other branch's derivative is. Beside a gradient the sweep carries a *lazy mask* of
+where it is live, born at selections, and asks it only where a product came out non-finite, or
+always when the product is a box (the next order must see the mask too). Testing ``g == 0``
+instead is wrong: it turns sqrt(x)**2 at 0 into 0 and loses second derivatives at numeric zeros.
+
+Mutation. What a rule reads and a user may still write to is stamped when it is recorded and
+compared before the sweep. Any whole-array write is seen, and any write to arrays up to 4 kB; a
+write to a few elements of a larger array can be missed (64 strided samples are looked at).
+"""
+
+import itertools
+import math
+import operator
+import sys
+
+import numpy as np
+
+from ._core import Box, astype
+from ._errors import GraphError, MutationError
+from ._messages import name_of
+
+count = itertools.count(1).__next__
+ndarray = np.ndarray
+
+
+class Node:
+    """One recorded operation: its plan, its parents and what its rule reads, no more."""
+
+    __slots__ = ("code", "dtype", "lasti", "parents", "plan", "risk", "saved", "seq", "shape",
+                 "stamp")
+
+
+class _Freed:
+    """Stands for the parents of a node whose graph a backward pass has used up."""
+
+    def __iter__(self):
+        raise GraphError("this graph was used up by an earlier backward(): compute the loss "
+                         "again, or add the losses first and call backward() once")
+
+
+FREED = _Freed()
+
+
+# ---------------------------------------------------------------- mutation
+
+def at_risk(reads, args, values):
+    """What of the saved values a user can write to: constants, leaves and views of either.
+
+    A leaf stands for its array, since its version counts too. None, one, or a tuple of them.
+    """
+    risk = []
+    for k in reads:
+        v = values[k]
+        if k == -1:                                                  # keyword arguments
+            for w in v.values():
+                risk += [i for i in (w if w.__class__ is tuple else (w,))
+                         if i.__class__ is ndarray]
+        elif k and v.__class__ is ndarray:
+            a = args[k - 1]
+            if a is v or (isinstance(a, Box) and a.node is not None and v.base is not None):
+                risk.append(v)
+            elif isinstance(a, Box) and a.node is None:
+                risk.append(a)
+    return None if not risk else risk[0] if len(risk) == 1 else tuple(risk)
+
+
+def stamp(v):
+    """A number that changes when the content of what `at_risk` returned does."""
+    if v.__class__ is ndarray:
+        if v.nbytes <= 4096:
+            return hash(v.tobytes())
+        step = max(1, round(64 ** (1 / v.ndim)))
+        return hash(v[tuple([slice(None, None, -(-n // step)) for n in v.shape])].tobytes())
+    if v.__class__ is tuple:
+        return hash(tuple(map(stamp, v)))
+    return stamp(v._data) + v.version
+
+
+def watch(n, risk):
+    """Stamp ``risk`` on the node, with the line of the caller outside this package and NumPy."""
+    n.risk, n.stamp = risk, stamp(risk)
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_nn", "numpy"):
+        frame = frame.f_back
+    n.code, n.lasti = frame.f_code, frame.f_lasti
+
+
+def _changed(n):
+    line = next((line for start, end, line in n.code.co_lines() if start <= n.lasti < end), "?")
+    risk = n.risk if n.risk.__class__ is tuple else (n.risk,)
+    shapes = " or ".join(str(v.shape) for v in risk)
+    raise MutationError(
+        f"an array of shape {shapes} that {name_of(n.plan.fn)} needs for its gradient was "
+        f"changed after it was used in {n.code.co_filename}, line {line}: change a copy, or "
+        "call backward() before")
+
+
+# ---------------------------------------------------------------- the sweep
+
+def sweep(roots, free=True):
+    """Gradients of leaves, {leaf: gradient}, of ``roots``, pairs (Tensor, gradient).
+
+    ``free=False`` keeps the graph for another sweep.
+    """
+    totals, grads = {}, {}
+    for t, g in roots:
+        into, key = (totals, t) if t.node is None else (grads, t.node)
+        into[key] = into[key] + g if key in into else g
+    order = _in_order(list(grads))
+    masks = {}
+    with np.errstate(all="ignore"):
+        while order:
+            n = order.pop()
+            g = grads.pop(n)
+            plan = n.plan
+            parents = n.parents
+            ds = plan.pull(g, n.saved, parents)
+            if masks or plan.selects:
+                ds, lives = _careful(n, ds, masks.pop(n, None))
+                _join(masks, parents, lives, grads)
+            for p, d in zip(parents, ds):                                  # noqa: B905
+                if d.shape != p.shape or d.dtype is not p.dtype:
+                    d = fit(d, p.shape, p.dtype)
+                into = grads if p.__class__ is Node else totals
+                if p in into:
+                    into[p] = into[p] + d
+                else:
+                    into[p] = d
+            if free:
+                n.saved = n.risk = None
+                n.parents = FREED
+    return totals
+
+
+def _in_order(order):
+    """All nodes that these depend on, oldest first, none of them freed or changed."""
+    seen = set(order)
+    for n in order:
+        if n.risk is not None and stamp(n.risk) != n.stamp:
+            _changed(n)
+        for p in n.parents:
+            if p.__class__ is Node and p not in seen:
+                seen.add(p)
+                order.append(p)
+    order.sort(key=operator.attrgetter("seq"))
+    return order
+
+
+def fit(g, shape, dtype):
+    """``g`` summed over the axes that were broadcast, in the dtype of what it is for."""
+    if g.shape != shape:
+        lead = g.ndim - len(shape)
+        axes = (*range(lead), *(i + lead for i, n in enumerate(shape)
+                                if n == 1 and g.shape[i + lead] != 1))
+        g = np.reshape(g.sum(axis=axes) if axes else g, shape)
+    return g if g.dtype == dtype else astype(g, dtype)
+
+
+# ---------------------------------------------------------------- structural zeros
+
+def _careful(n, ds, live):
+    """The gradients for the parents of ``n`` with structural zeros kept, and their masks."""
+    plan, saved, parents = n.plan, n.saved, n.parents
+    if (live is None and not plan.selects) or not (plan.kind == "elementwise" or plan.moves):
+        return ds, [None] * len(parents)
+    if plan.kind == "elementwise":
+        if plan.guarded:
+            ds = [_guard(d, live) for d in ds]
+        return ds, [_image(lambda _: np.broadcast_to(live(), n.shape), 0, p) for p in parents]
+
+    def arrives(j):
+        m = np.ones(n.shape) if live is None else live().astype(np.float64)
+        return plan.pull(m, saved, parents)[j] != 0
+    return ds, [_image(arrives, j, p) for j, p in enumerate(parents)]
+
+
+def _image(mask, j, p):
+    def image():
+        m = mask(j)
+        return m if m.shape == p.shape else fit(m.astype(np.float64), p.shape, np.float64) != 0
+    return image
+
+
+def _guard(d, live):
+    if not isinstance(d, Box) and math.isfinite(np.add.reduce(d, axis=None)):
+        return d
+    return np.where(live(), d, 0.0)
+
+
+def _join(masks, parents, lives, grads):
+    """Where contributions meet: live in either; one without a mask is live all over."""
+    for i, (p, live) in enumerate(zip(parents, lives, strict=True)):
+        if p.__class__ is Node:
+            if p not in grads and p not in parents[:i]:
+                if live is not None:
+                    masks[p] = live
+            elif live is None:
+                masks.pop(p, None)
+            elif p in masks:
+                masks[p] = lambda a=masks[p], b=live: a() | b()

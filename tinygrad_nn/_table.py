@@ -1,0 +1,231 @@
+"""The rule table: the kinds of rule, and the plans that are made of them. Knows no box.
+
+A rule is stated once, in the least form that gives both modes. Its functions are ordinary
+lambdas whose parameter *names* say what they read:
+
+    g or t    the gradient (or tangent) that comes in; elementwise and select omit it
+    y         the output          a (or x), b, c, d    the array arguments by position
+    shape     the shape of the argument that the function is for
+    others    keyword arguments of the operation, with the lambda's own default
+
+From them `Plan` writes one-line functions (save, pull, push), once for every function and set of
+boxed arguments, so that a node keeps only what its rule reads: ``c * x`` with a constant c keeps c
+and never x. A rule may branch on shape and dtype, never on values, and must not ask for the plain
+array of an argument: in a nested derivative it is a box.
+"""
+
+import contextlib
+import inspect
+import operator
+
+import numpy as np
+
+from ._errors import NoRuleError
+from ._messages import name_of, no_rule
+
+RULES = {}
+PLANS = {}
+POSITION = {"y": 0, "a": 1, "x": 1, "b": 2, "c": 3, "d": 4}    # index in (out, *args, kwargs)
+CONSTANTS = ("initial", "constant_values", "end_values")       # affine parts: tangent zero
+
+
+class Rule:
+    """What is known of one function; made by the functions below, never by hand."""
+
+    def __init__(self, fn, kind, vjps=(), jvps=(), run=None, moves=False, selects=False):
+        self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
+        self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero
+        self.selects = selects      # what it does not select has gradient zero, whatever else
+        self.names, self.keywords = (), set()
+        if kind not in ("zero", "composite"):
+            if not isinstance(fn, np.ufunc):
+                with contextlib.suppress(ValueError):       # C functions of older NumPys
+                    self.names = tuple(inspect.signature(fn).parameters)
+            for f in filter(callable, vjps):
+                self.keywords |= set(inspect.signature(f).parameters)
+
+    def arrange(self, args, kwargs):
+        """Arrays positional, all else by keyword, so that a derivative finds each by name."""
+        n = len(args) if self.kind == "variadic" else len(self.vjps)
+        if len(args) == n and not kwargs:
+            return args, kwargs
+        kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+        if len(args) > n:
+            extra = zip(self.names[n:len(args)], args[n:], strict=True)
+            args, kwargs = args[:n], {**dict(extra), **kwargs}
+        for name in self.names[len(args):n]:
+            if name in kwargs:
+                args = (*args, kwargs.pop(name))
+        for name in kwargs:
+            if name not in self.keywords:
+                raise NoRuleError(f"{name_of(self.fn)} with {name}= has no derivative rule")
+        return args, kwargs
+
+
+def _register(rule):
+    if rule.fn in RULES:
+        raise ValueError(f"{name_of(rule.fn)} has a derivative rule already")
+    RULES[rule.fn] = rule
+
+
+# ---------------------------------------------------------------- the kinds
+
+def elementwise(fn, *partials):
+    """Each output element depends on the same element of each argument (broadcast).
+
+    ``partials``: for each argument the partial derivative, a number or a function of ``y``,
+    ``a``, ``b`` …, or None where there is none: ``elementwise(np.exp, lambda y: y)``.
+    """
+    _register(Rule(fn, "elementwise", partials, partials))
+
+
+def select(fn, *weights):
+    """Takes values from its arguments, elementwise: a weight for each; weight 0 is a structural
+    zero, whatever was computed there: ``select(relu, lambda y: y > 0)``."""
+    _register(Rule(fn, "select", weights, weights, moves=True, selects=True))
+
+
+def linear(fn, transpose, moves=True, selects=False):
+    """Linear in its first argument; ``transpose(g, …)`` is the adjoint, ``fn`` its own tangent.
+
+    ``moves``: the transpose has no negative coefficients, so its image of a 0/1 mask tells
+    where a gradient can arrive. ``selects``: some input elements are not used at all.
+    """
+    _register(Rule(fn, "linear", (transpose,), (None,), moves=moves, selects=selects))
+
+
+def bilinear(fn, da, db):
+    """Linear in each of two arguments: ``da(g, b, …)`` and ``db(g, a, …)`` are the adjoints."""
+    _register(Rule(fn, "bilinear", (da, db), (None, None)))
+
+
+def rule(fn, vjp, jvp, moves=False, selects=False):
+    """The few that fit no kind: ``vjp(g, …)`` and ``jvp(t, …)``; tuples for several arguments."""
+    vjps, jvps = (v if isinstance(v, tuple) else (v,) for v in (vjp, jvp))
+    _register(Rule(fn, "rule", vjps, jvps, moves=moves, selects=selects))
+
+
+def variadic(fn, save, vjp, jvp, moves=False):
+    """Any number of array arguments (concatenate, einsum).
+
+    ``save(*arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for each index
+    in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for constants.
+    """
+    _register(Rule(fn, "variadic", (vjp,), (jvp,), run=save, moves=moves))
+
+
+def composite(fn, run):
+    """``fn`` of a Tensor is ``run`` of it, written in other operations."""
+    _register(Rule(fn, "composite", run=run))
+
+
+def zero(*fns):
+    """Derivative zero everywhere: the result is one level lower, a plain array in the end."""
+    for fn in fns:
+        _register(Rule(fn, "zero"))
+
+
+# ---------------------------------------------------------------- plans
+
+class Plan:
+    """A rule for one set of boxed arguments, as generated one-line functions.
+
+    ``save(values) -> saved`` of ``values = (out, *args, kwargs)``;
+    ``pull(g, saved, parents) -> a gradient for each parent``;
+    ``push(tangents, values) -> tangent``.
+    Rejected: nested closures instead of generated source, three calls for each gradient.
+    """
+
+    __slots__ = ("fn", "guarded", "kind", "moves", "plain", "pull", "push", "reads", "save",
+                 "selects")
+
+    def __init__(self, rule, mask):
+        self.fn, self.kind = rule.fn, rule.kind
+        self.moves, self.selects = rule.moves, rule.selects
+        self.save, self.reads, self.guarded = None, (), False
+        active = [i for i in range(len(rule.vjps)) if mask >> i & 1]
+        # plain: every boxed argument has a derivative, so the short paths can record it
+        self.plain = (rule.kind not in ("zero", "composite", "variadic")
+                      and all(rule.vjps[i] is not None for i in active))
+        if rule.kind == "variadic":
+            vjp, save, jvp = rule.vjps[0], rule.run, rule.jvps[0]
+            self.save = lambda active, v: (save(*v[1:-1]), active, v[-1])
+            self.pull = lambda g, s, parents: vjp(g, s[0], s[1], **s[2])
+            self.push = lambda ts, v: jvp(ts, v[1:-1], **v[-1])
+        elif self.plain:
+            self._generate(rule, active)
+
+    def _generate(self, rule, active):
+        env = {"fn": rule.fn, "keep": keep, "without": _without_constants}
+        wanted = {}                                  # index in values, in the order of first use
+        for i in active:
+            for p in _parameters(rule.vjps[i], rule.kind):
+                if p != "shape":
+                    wanted[POSITION.get(p, -1)] = None
+        self.reads = tuple(wanted)
+        self.guarded = rule.kind == "elementwise" and bool(wanted)
+        if wanted:
+            self.save = operator.itemgetter(*wanted)
+        slot = {k: "s" if len(wanted) == 1 else f"s[{j}]" for j, k in enumerate(wanted)}
+        pulls, pushes = [], []
+        for j, i in enumerate(active):
+            pulls.append(_source(rule.vjps[i], f"v{i}", rule.kind, "g", env,
+                                 slot.__getitem__, f"ps[{j}].shape"))
+            pushes.append(_tangent(rule, i, f"t[{j}]", env))
+        self.pull = eval(f"lambda g, s, ps: ({', '.join(pulls)},)", env)
+        self.push = eval(f"lambda t, v: {' + '.join(pushes)}", env)
+
+
+def plan_for(fn, mask):
+    """The plan of ``fn`` with the arguments of the bits of ``mask`` boxed, made on first use."""
+    plan = PLANS.get((fn, mask))
+    if plan is None:
+        plan = PLANS[fn, mask] = Plan(RULES.get(fn) or no_rule(fn), mask)
+    return plan
+
+
+def _parameters(f, kind):
+    if not callable(f):
+        return []
+    names = list(inspect.signature(f).parameters)
+    return names if kind in ("elementwise", "select") else names[1:]
+
+
+def _source(f, name, kind, incoming, env, ref, shape):
+    """Source text of the gradient (or tangent) that derivative ``f`` makes of ``incoming``."""
+    if not callable(f):
+        return incoming if f == 1 else f"-{incoming}" if f == -1 else f"{incoming} * {f!r}"
+    env[name] = f
+    parts = [] if kind in ("elementwise", "select") else [incoming]
+    for p in _parameters(f, kind):
+        if p == "shape":
+            parts.append(shape)
+        elif p in POSITION:
+            parts.append(ref(POSITION[p]))
+        else:
+            default = env[f"{name}_{p}"] = inspect.signature(f).parameters[p].default
+            required = default is inspect.Parameter.empty
+            parts.append(f"{ref(-1)}[{p!r}]" if required
+                         else f"{ref(-1)}.get({p!r}, {name}_{p})")
+    call = f"{name}({', '.join(parts)})"
+    return {"elementwise": f"{incoming} * {call}",
+            "select": f"keep({incoming}, {call})"}.get(kind, call)
+
+
+def _tangent(rule, i, t, env):
+    if rule.kind == "linear":
+        return f"fn({t}, **without(v[-1]))"
+    if rule.kind == "bilinear":
+        a, b = (t, "v[2]") if i == 0 else ("v[1]", t)
+        return f"fn({a}, {b}, **v[-1])"
+    return _source(rule.jvps[i], f"j{i}", rule.kind, t, env, "v[{}]".format, f"v[{i + 1}].shape")
+
+
+def keep(g, w):
+    """g weighted by w, exactly zero where w is zero even if g is not finite there."""
+    return np.where(w, g, 0.0) if w.dtype == bool else np.where(
+        np.not_equal(w, 0), g * w.astype(g.dtype), 0.0)
+
+
+def _without_constants(kwargs):
+    return {k: v for k, v in kwargs.items() if k not in CONSTANTS} if kwargs else kwargs

@@ -1,0 +1,324 @@
+"""Derivatives of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
+
+Every running transform has a level of its own, from one counter; a transform that starts later
+is nested deeper or independent, so a larger number is always the inner one and nothing has to be
+undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays; other
+containers (`nn.Module`) register themselves with `register_container`.
+"""
+
+import functools
+import itertools
+
+import numpy as np
+
+from ._core import Box, primitive
+from ._dual import Dual
+from ._errors import ShapeError
+from ._graph import sweep
+from ._table import zero
+from ._tensor import Tensor, as_float_array, leaf
+
+new_level = itertools.count(1).__next__
+
+# type -> (children, rebuild): children(tree) -> [(name, child)], rebuild(tree, children) -> tree
+CONTAINERS = {
+    list: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)], lambda t, new: list(new)),
+    tuple: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)],
+            lambda t, new: type(t)(*new) if hasattr(t, "_fields") else tuple(new)),
+    dict: (lambda t: [(f"[{k!r}]", v) for k, v in t.items()],
+           lambda t, new: dict(zip(t, new, strict=True))),
+}
+
+
+def register_container(cls, children, rebuild):
+    """Let arguments of transforms be instances of ``cls`` and of its subclasses.
+
+    ``children(tree) -> [(name, child), …]``; ``rebuild(tree, new_children) -> tree``.
+    """
+    CONTAINERS[cls] = (children, rebuild)
+
+
+def _container(tree):
+    for cls in type(tree).__mro__:
+        if cls in CONTAINERS:
+            return CONTAINERS[cls]
+    return None
+
+
+def flatten(tree, name=""):
+    """[(name, leaf), …] of a tree, in order."""
+    c = _container(tree)
+    if c is None:
+        return [(name, tree)]
+    return [pair for key, child in c[0](tree) for pair in flatten(child, name + key)]
+
+
+def tree_map(f, tree, *others):
+    """A tree of the same form with ``f`` of the leaves (of several trees of one form)."""
+    c = _container(tree)
+    if c is None:
+        return f(tree, *others)
+    rest = []
+    for other in others:
+        if _container(other) is not c or len(c[0](other)) != len(c[0](tree)):
+            raise ShapeError(f"trees of different form: {type(tree).__name__} of "
+                             f"{len(c[0](tree))} and {type(other).__name__}")
+        rest.append([child for _, child in c[0](other)])
+    mine = [child for _, child in c[0](tree)]
+    return c[1](tree, [tree_map(f, *group) for group in zip(mine, *rest, strict=True)])
+
+
+@primitive
+def stop_gradient(x):
+    """``x`` as a constant: its value passes, its derivative of every order and mode is zero."""
+    return x
+
+
+zero(stop_gradient)
+
+
+# ---------------------------------------------------------------- reverse mode
+
+def _trace(f, args, kwargs, numbers, has_aux):
+    """Run f with fresh variables for the arguments ``numbers``; (variables, y, aux, level)."""
+    level = new_level()
+    args = list(args)
+    for k in numbers:
+        if not -len(args) <= k < len(args):
+            raise TypeError(f"argnums={k}, but the function was called with {len(args)} "
+                            "positional arguments")
+        try:
+            args[k] = tree_map(lambda x: leaf(x, level), args[k])
+        except TypeError as error:
+            raise TypeError(f"argument {k} cannot be differentiated: {error}") from None
+    variables = [args[k] for k in numbers]
+    y = f(*args, **kwargs)
+    if has_aux:
+        if not (isinstance(y, tuple) and len(y) == 2):
+            raise TypeError("has_aux=True expects the function to return (value, auxiliary)")
+        y, aux = y
+        return variables, y, tree_map(lambda v: _below(v, level), aux), level
+    return variables, y, None, level
+
+
+def _below(v, level):
+    """What a box of this level holds; all else as it is."""
+    return v._data if isinstance(v, Box) and v.level == level else v
+
+
+def _output(y):
+    if isinstance(y, (Box, np.ndarray, np.generic)):
+        return y
+    if isinstance(y, float):
+        return np.float64(y)
+    raise TypeError(f"the function returned {type(y).__name__}, a derivative is of an array, "
+                    "a float or a Tensor")
+
+
+def _pull(roots, variables, level, free):
+    """The gradients of the variables, in their form, of (output, gradient) pairs."""
+    live = [(y, g) for y, g in roots if isinstance(y, Tensor) and y.level == level]
+    found = sweep(live, free) if live else {}
+
+    def gradient(v):
+        g = found.get(v)
+        if g is None:
+            return np.zeros(v.shape, v.dtype)
+        return g if isinstance(g, Box) else np.array(g)
+    return [tree_map(gradient, v) for v in variables]
+
+
+def value_and_grad(f, argnums=0, has_aux=False):
+    """A function that returns ``(f(…), gradient)``; see `grad`. With ``has_aux`` it returns
+    ``((value, aux), gradient)``."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(f)
+    def run(*args, **kwargs):
+        variables, y, aux, level = _trace(f, args, kwargs, numbers, has_aux)
+        y = _output(y)
+        if y.shape != ():
+            raise ShapeError(f"grad needs a scalar, the function returned shape {y.shape}: reduce "
+                             "it with .sum(), or use tn.jacobian or tn.vjp")
+        grads = _pull([(y, np.ones((), y.dtype))], variables, level, free=True)
+        value = _below(y, level)
+        return ((value, aux) if has_aux else value,
+                grads[0] if isinstance(argnums, int) else tuple(grads))
+    return run
+
+
+def grad(f, argnums=0, has_aux=False):
+    """The gradient of a scalar function of arrays, as a function.
+
+    ``argnums``: the position(s) of the argument(s); each an array, a float, or a list, tuple or
+    dict of them. The gradient has that form, and shape and dtype of each leaf. With ``has_aux``
+    the function returns ``(value, aux)`` and the gradient comes as ``(gradient, aux)``.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.grad(lambda x: np.sum(x ** 3))(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    >>> float(tn.grad(tn.grad(np.sin))(0.5)) == -float(np.sin(0.5))
+    True
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def run(*args, **kwargs):
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+    return run
+
+
+def vjp(f, *xs):
+    """``(y, pullback)``; ``pullback(g)`` is the tuple of gradients of <g, f(*xs)>, one for each x.
+
+    ``y`` may be an array or a list, tuple or dict of arrays, ``g`` has its form and shapes.
+    ``pullback`` may be called any number of times.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> y, pullback = tn.vjp(np.exp, np.array([0.0, 1.0]))
+    >>> pullback(np.array([1.0, 0.0]))
+    (array([1., 0.]),)
+    """
+    variables, y, _, level = _trace(f, xs, {}, range(len(xs)), False)
+    outputs = [_output(v) for _, v in flatten(y)]
+
+    def pullback(g):
+        seeds = [_like(v, o, "the gradient") for (_, v), o
+                 in zip(flatten(_same_form(y, g)), outputs, strict=True)]
+        return tuple(_pull(zip(outputs, seeds, strict=True), variables, level, free=False))
+
+    def value(v):           # a copy: the graph still needs the array, the caller may change it
+        v = _below(v, level)
+        return v if isinstance(v, Box) else np.array(v)
+    return tree_map(value, y), pullback
+
+
+def _same_form(tree, other):
+    return tree_map(lambda a, b: b, tree, other)
+
+
+def _like(v, x, what):
+    """``v`` as a gradient or tangent of x: its dtype, and its shape or ShapeError."""
+    if not isinstance(v, Box):
+        v = np.asarray(v, x.dtype)
+    if v.shape != x.shape:
+        raise ShapeError(f"{what} has shape {v.shape}, expected {x.shape}")
+    return v
+
+
+# ---------------------------------------------------------------- forward mode
+
+def jvp(f, xs, tangents):
+    """``(y, dy)``: the value of ``f(*xs)`` and its derivative along ``tangents``, in one pass.
+
+    ``xs`` and ``tangents`` are tuples of the same form; dy has the form and shapes of y.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> y, dy = tn.jvp(lambda x: x * x, (3.0,), (1.0,))
+    >>> float(dy)
+    6.0
+    """
+    if not isinstance(xs, (tuple, list)) or not isinstance(tangents, (tuple, list)):
+        raise TypeError("tn.jvp(f, xs, tangents) takes tuples: tn.jvp(f, (x,), (dx,))")
+    level = new_level()
+
+    def dual(x, t):
+        x = x if isinstance(x, Box) else as_float_array(x, "a variable")
+        return Dual(x, _like(t, x, "the tangent"), level)
+    y = f(*tree_map(dual, tuple(xs), tuple(tangents)))
+    tree_map(_output, y)
+    return tree_map(lambda v: _below(v, level), y), tree_map(lambda v: _tangent(v, level), y)
+
+
+def _tangent(v, level):
+    if isinstance(v, Dual) and v.level == level:
+        return v.tangent
+    return np.zeros_like(v)
+
+
+def hvp(f, x, v):
+    """The Hessian of the scalar function ``f`` at ``x`` times ``v``, without the Hessian.
+
+    Forward over reverse: about three times the cost of f. ``x`` and ``v`` have one form.
+    """
+    return jvp(grad(f), (x,), (v,))[1]
+
+
+def jacobian(f, argnums=0):
+    """The matrix of all first derivatives, as a function: shape ``y.shape + x.shape``.
+
+    Rows by reverse mode or columns by forward mode, whichever are fewer. Where argument or output
+    is a list, tuple or dict, so is the result: the output's form outside, the argument's inside.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
+    array([[3., 0., 1.],
+           [0., 3., 2.]])
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(f)
+    def run(*args, **kwargs):
+        def of_chosen(*xs):
+            new = dict(zip(numbers, xs, strict=True))
+            return f(*[new.get(k, a) for k, a in enumerate(args)], **kwargs)
+        xs = tuple(args[k] for k in numbers)
+        y, pullback = vjp(of_chosen, *xs)
+        ins, outs = _leaves(xs), _leaves(y)
+        few = sum(map(np.size, outs)) <= sum(map(np.size, ins))
+        blocks = _rows(pullback, y, outs, ins) if few else _columns(of_chosen, xs, outs, ins)
+        table = [_form(xs, row) for row in blocks]
+        return _form(y, [row[0] for row in table] if isinstance(argnums, int) else table)
+    return run
+
+
+def hessian(f, argnums=0):
+    """The matrix of second derivatives of a scalar function: shape ``x.shape + x.shape``.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
+    array([[4., 2.],
+           [2., 0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def _leaves(tree):
+    return [v if isinstance(v, Box) else np.asarray(v) for _, v in flatten(tree)]
+
+
+def _form(tree, leaves):
+    """A tree of the form of ``tree`` with these leaves, in order."""
+    leaves = iter(leaves)
+    return tree_map(lambda _: next(leaves), tree)
+
+
+def _units(arrays):
+    """For each array, for each of its elements, unit arrays for all: the basis of the tree."""
+    for k, a in enumerate(arrays):
+        for i in range(a.size):
+            unit = [np.zeros(b.shape, b.dtype) for b in arrays]
+            unit[k].flat[i] = 1
+            yield k, unit
+
+
+def _rows(pullback, y, outs, ins):
+    rows = [[] for _ in outs]
+    for k, unit in _units(outs):
+        rows[k].append(_leaves(pullback(_form(y, unit))))
+    return [[_block([row[a] for row in rows[k]], 0, out, x) for a, x in enumerate(ins)]
+            for k, out in enumerate(outs)]
+
+
+def _columns(f, xs, outs, ins):
+    columns = [[] for _ in ins]
+    for a, unit in _units(ins):
+        columns[a].append(_leaves(jvp(f, xs, _form(xs, unit))[1]))
+    return [[_block([column[k] for column in columns[a]], -1, out, x) for a, x in enumerate(ins)]
+            for k, out in enumerate(outs)]
+
+
+def _block(parts, axis, out, x):
+    shape = out.shape + x.shape
+    return np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, out.dtype)

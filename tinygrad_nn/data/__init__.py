@@ -1,0 +1,20 @@
+"""Data in, NumPy arrays out: pictures, folders of pictures, the course's files, drawings.
+
+Loaded when ``tinygrad_nn.data`` is first used, so that ``import tinygrad_nn`` imports neither
+Pillow nor h5py. Knows nothing of Tensors.
+"""
+
+from tinygrad_nn.data._course import read_course
+from tinygrad_nn.data._drawings import write_drawings
+from tinygrad_nn.data._folders import ImageSet, read_folder, split
+from tinygrad_nn.data._images import IMAGE_SUFFIXES, read_image
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageSet",
+    "read_course",
+    "read_folder",
+    "read_image",
+    "split",
+    "write_drawings",
+]

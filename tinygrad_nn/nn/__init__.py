@@ -1,0 +1,15 @@
+"""Layers, losses and the module tree that holds their parameters."""
+
+from ._layers import Linear, ReLU, Sigmoid
+from ._losses import binary_cross_entropy, binary_cross_entropy_with_logits
+from ._module import Module, Sequential
+
+__all__ = [
+    "Linear",
+    "Module",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+]

@@ -1,0 +1,50 @@
+"""Layers: what they hold and the one operation that each applies. Batches are rows."""
+
+import numpy as np
+
+from .._errors import ShapeError
+from .._tensor import Tensor
+from ..rules import dense, relu, sigmoid
+from ._module import Module
+
+
+class Linear(Module):
+    """``y = x @ weight.T + bias``: (N, in_features) to (N, out_features).
+
+    ``weight`` (out, in) and ``bias`` (out,) start uniform in ±1/sqrt(in_features), as in PyTorch.
+    ``rng``: a seed or a NumPy Generator; ``dtype``: of the parameters.
+    """
+
+    def __init__(self, in_features, out_features, bias=True, *, rng=None, dtype=np.float32):
+        for name, n in (("in_features", in_features), ("out_features", out_features)):
+            if not isinstance(n, (int, np.integer)) or n < 1:
+                raise ValueError(f"Linear: {name} must be a positive integer, got {n!r}")
+        rng = np.random.default_rng(rng)
+        bound = 1 / np.sqrt(in_features)
+        self.weight = Tensor(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
+        self.bias = Tensor(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+
+    def forward(self, x):
+        if x.shape[-1:] != self.weight.shape[1:]:
+            raise ShapeError(f"{self!r} expects inputs of shape (N, {self.weight.shape[1]}), "
+                             f"got {x.shape}")
+        y = dense(x, self.weight)
+        return y if self.bias is None else y + self.bias
+
+    def _settings(self):
+        out, in_ = self.weight.shape
+        return f"{in_}, {out}" + ("" if self.bias is not None else ", bias=False")
+
+
+class ReLU(Module):
+    """max(x, 0), elementwise."""
+
+    def forward(self, x):
+        return relu(x)
+
+
+class Sigmoid(Module):
+    """1 / (1 + exp(-x)), elementwise."""
+
+    def forward(self, x):
+        return sigmoid(x)

@@ -1,0 +1,104 @@
+"""Derivatives of NumPy's elementwise functions, one line each.
+
+In a line: a partial derivative for each argument, as a number or as a function of what it names
+(y the output, a and b the arguments). Formulas: any table of derivatives; the forms that read y
+instead of a are there because y is kept anyway.
+"""
+
+import numpy as np
+
+from .._table import composite, elementwise, select
+
+LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
+
+
+# ---------------------------------------------------------------- arithmetic
+elementwise(np.add, 1, 1)
+elementwise(np.subtract, 1, -1)
+elementwise(np.negative, -1)
+elementwise(np.positive, 1)
+elementwise(np.multiply, lambda b: b, lambda a: a)
+elementwise(np.divide, lambda b: 1 / b, lambda y, b: -y / b)
+elementwise(np.remainder, 1, lambda a, b: -np.floor_divide(a, b))
+elementwise(np.fmod, 1, lambda a, b: -np.trunc(a / b))
+elementwise(np.reciprocal, lambda y: -y * y)
+elementwise(np.square, lambda a: 2 * a)
+composite(np.divmod, lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)))
+
+
+# ---------------------------------------------------------------- powers
+# (b != 0) keeps a**0 constant: its derivative by a is 0 * a**0 = 0, at a = 0 too.
+# 0**b is 0 for every b > 0, so its derivative by b is 0 there, not 0 * log(0).
+def _power_by_exponent(y, a):
+    return y * np.log(np.where(y == 0, 1.0, a))
+
+
+elementwise(np.power, lambda a, b: b * a ** (b - (b != 0)), _power_by_exponent)
+elementwise(np.float_power, lambda a, b: b * a ** (b - (b != 0)), _power_by_exponent)
+elementwise(np.sqrt, lambda y: 0.5 / y)
+elementwise(np.cbrt, lambda y: 1 / (3 * y * y))
+
+
+# ---------------------------------------------------------------- exponentials and logarithms
+elementwise(np.exp, lambda y: y)
+elementwise(np.exp2, lambda y: LN2 * y)
+elementwise(np.expm1, lambda a: np.exp(a))      # y + 1 would lose digits where y is near -1
+elementwise(np.log, lambda a: 1 / a)
+elementwise(np.log2, lambda a: 1 / (LN2 * a))
+elementwise(np.log10, lambda a: 1 / (LN10 * a))
+elementwise(np.log1p, lambda a: 1 / (1 + a))
+elementwise(np.logaddexp, lambda y, a: np.exp(a - y), lambda y, b: np.exp(b - y))
+elementwise(np.logaddexp2, lambda y, a: np.exp2(a - y), lambda y, b: np.exp2(b - y))
+
+
+# ---------------------------------------------------------------- circular and hyperbolic
+elementwise(np.sin, lambda a: np.cos(a))
+elementwise(np.cos, lambda a: -np.sin(a))
+elementwise(np.tan, lambda y: 1 + y * y)
+elementwise(np.arcsin, lambda a: 1 / np.sqrt(1 - a * a))
+elementwise(np.arccos, lambda a: -1 / np.sqrt(1 - a * a))
+elementwise(np.arctan, lambda a: 1 / (1 + a * a))
+elementwise(np.arctan2, lambda a, b: b / (a * a + b * b), lambda a, b: -a / (a * a + b * b))
+elementwise(np.sinh, lambda a: np.cosh(a))
+elementwise(np.cosh, lambda a: np.sinh(a))
+elementwise(np.tanh, lambda y: 1 - y * y)
+elementwise(np.arcsinh, lambda a: 1 / np.sqrt(1 + a * a))
+elementwise(np.arccosh, lambda a: 1 / np.sqrt(a * a - 1))
+elementwise(np.arctanh, lambda a: 1 / (1 - a * a))
+elementwise(np.hypot, lambda y, a: _direction(a, y), lambda y, b: _direction(b, y))
+elementwise(np.deg2rad, float(np.pi / 180))
+elementwise(np.rad2deg, float(180 / np.pi))
+elementwise(np.radians, float(np.pi / 180))
+elementwise(np.degrees, float(180 / np.pi))
+
+
+def _direction(a, y):
+    """a / y, and 0 where both are 0: the kink of a length."""
+    return a / np.where(y == 0, 1.0, y)
+
+
+# ---------------------------------------------------------------- selections: a weight for each
+# argument; ties split evenly; abs'(0) = 0 because sign(0) = 0
+select(np.absolute, lambda a: np.sign(a))
+select(np.fabs, lambda a: np.sign(a))
+for _extremum in (np.maximum, np.minimum, np.fmax, np.fmin):
+    select(_extremum, lambda y, a, b: np.where(a == b, 0.5, a == y),
+           lambda y, a, b: np.where(a == b, 0.5, b == y))
+select(np.where, None, lambda a: np.not_equal(a, 0), lambda a: np.equal(a, 0))
+
+
+def _clip(a, a_min=None, a_max=None, *, min=None, max=None):
+    lo, hi = (min if a_min is None else a_min), (max if a_max is None else a_max)
+    a = a if lo is None else np.maximum(a, lo)
+    return a if hi is None else np.minimum(a, hi)
+
+
+def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    limits = np.finfo(x.dtype)
+    x = np.where(np.isnan(x), nan, x)
+    x = np.where(np.isposinf(x), limits.max if posinf is None else posinf, x)
+    return np.where(np.isneginf(x), limits.min if neginf is None else neginf, x)
+
+
+composite(np.clip, _clip)
+composite(np.nan_to_num, _nan_to_num)

@@ -1,0 +1,183 @@
+"""Products: matmul and what is made of it, einsum, and `dense`, the product of a linear layer."""
+
+import string
+
+import numpy as np
+
+from .._core import primitive
+from .._errors import ShapeError
+from .._table import bilinear, composite, variadic
+
+# ---------------------------------------------------------------- matmul
+# da and db as in any matrix calculus (dA = G B', dB = A' G); a vector is a matrix with one row
+# (left) or one column (right). Batch axes that were broadcast are summed by the sweep.
+
+def _matmul_da(g, b, shape):
+    if np.ndim(b) == 1:
+        return g[..., None] * b if len(shape) > 1 else g * b
+    if len(shape) == 1:
+        return (b @ g[..., None])[..., 0]
+    return g @ np.swapaxes(b, -1, -2)
+
+
+def _matmul_db(g, a, shape):
+    if len(shape) == 1:
+        return g * a if np.ndim(a) == 1 else (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
+    if np.ndim(a) == 1:
+        return a[:, None] * g[..., None, :]
+    if len(shape) == 2 and np.ndim(a) > 2:      # one large product instead of a batch and a sum
+        a, g = np.reshape(a, (-1, a.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+    return np.swapaxes(a, -1, -2) @ g
+
+
+bilinear(np.matmul, _matmul_da, _matmul_db)
+
+
+@primitive
+def dense(x, w):
+    """``x @ w.T``: (…, in) by (out, in) to (…, out), the product of a linear layer.
+
+    A primitive of its own because its gradient by w is computed as it is stored, (out, in);
+    through ``w.T`` it would be a transposed view, to be copied in every step.
+    """
+    if not x.shape or w.ndim != 2 or x.shape[-1] != w.shape[1]:
+        raise ShapeError(f"dense: x of shape {x.shape} and weights of shape {w.shape} (out, in) do "
+                         "not multiply: the last axis of both must be equal")
+    return x @ w.T
+
+
+def _dense_dw(g, x):
+    g = np.reshape(g, (-1, g.shape[-1]))
+    return g.T @ np.reshape(x, (g.shape[0], x.shape[-1]))
+
+
+bilinear(dense, lambda g, b: g @ b, _dense_dw)
+
+
+# ---------------------------------------------------------------- made of matmul
+
+def _tensordot(a, b, axes=2):
+    if np.iterable(axes):
+        left, right = ([i] if isinstance(i, int | np.integer) else list(i) for i in axes)
+    else:
+        left, right = list(range(np.ndim(a) - axes, np.ndim(a))), list(range(axes))
+    left, right = [i % np.ndim(a) for i in left], [i % np.ndim(b) for i in right]
+    keep_a = [i for i in range(np.ndim(a)) if i not in left]
+    keep_b = [i for i in range(np.ndim(b)) if i not in right]
+    sizes_a, sizes_b = [np.shape(a)[i] for i in left], [np.shape(b)[i] for i in right]
+    if sizes_a != sizes_b:
+        raise ShapeError(f"np.tensordot: shapes {np.shape(a)} and {np.shape(b)}: the axes to sum "
+                         f"over, {left} and {right}, have sizes {sizes_a} and {sizes_b}")
+    n = int(np.prod(sizes_a, dtype=int))
+    shape = [np.shape(a)[i] for i in keep_a] + [np.shape(b)[i] for i in keep_b]
+    rows = np.prod([np.shape(a)[i] for i in keep_a], dtype=int)
+    columns = np.prod([np.shape(b)[i] for i in keep_b], dtype=int)
+    a = np.reshape(np.transpose(a, keep_a + left), (int(rows), n))
+    b = np.reshape(np.transpose(b, right + keep_b), (n, int(columns)))
+    return np.reshape(a @ b, shape)
+
+
+def _dot(a, b):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(b) == 1 or (np.ndim(a) <= 2 and np.ndim(b) == 2):
+        return np.matmul(a, b)
+    return _tensordot(a, b, ((-1,), (-2,)))
+
+
+def _inner(a, b):
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    return _tensordot(a, b, ((-1,), (-1,)))
+
+
+composite(np.tensordot, _tensordot)
+composite(np.dot, _dot)
+composite(np.inner, _inner)
+composite(np.outer, lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
+composite(np.vdot, lambda a, b: np.matmul(np.ravel(a), np.ravel(b)))
+
+
+# ---------------------------------------------------------------- einsum
+# Multilinear: the gradient by one operand is an einsum of g with the others. Before it is recorded
+# an ellipsis becomes letters and a repeated letter within an operand a diagonal, so that every
+# operand has each letter once.
+
+@primitive
+def _einsum(*operands, subscripts, optimize=False):
+    return np.einsum(subscripts, *operands, optimize=optimize)
+
+
+def _einsum_vjp(g, operands, active, subscripts, optimize=False):
+    ins, out = subscripts.split("->")
+    ins = ins.split(",")
+    grads = []
+    for i in active:
+        others = [(s, x) for j, (s, x) in enumerate(zip(ins, operands, strict=True)) if j != i]
+        here = set(out).union(*(s for s, _ in others))
+        for letter, n in zip(ins[i], np.shape(operands[i]), strict=True):
+            if letter not in here:                             # summed in this operand alone
+                others.append((letter, np.ones(n, g.dtype)))
+        sources = ",".join([out] + [s for s, _ in others])
+        grads.append(_einsum(g, *(x for _, x in others), subscripts=f"{sources}->{ins[i]}",
+                             optimize=optimize))
+    return grads
+
+
+def _einsum_jvp(ts, operands, **kwargs):
+    total = None
+    for i, t in enumerate(ts):
+        if t is not None:
+            part = _einsum(*operands[:i], t, *operands[i + 1:], **kwargs)
+            total = part if total is None else total + part
+    return total
+
+
+variadic(_einsum, save=lambda *operands: operands, vjp=_einsum_vjp, jvp=_einsum_jvp)
+
+
+def _written_einsum(*operands, optimize=False):
+    if not isinstance(operands[0], str):
+        operands = _from_sublists(operands)
+    subscripts, *arrays = operands
+    text, arrow, out = subscripts.replace(" ", "").partition("->")
+    ins = text.split(",")
+    if len(ins) != len(arrays):
+        raise ValueError(f"np.einsum: {subscripts!r} names {len(ins)} operands, {len(arrays)} given")
+    spare = [c for c in string.ascii_letters if c not in subscripts]
+    dots = [np.ndim(x) - len(s.replace("...", "")) if "..." in s else 0
+            for s, x in zip(ins, arrays, strict=True)]
+    letters = "".join(spare[:max(dots)])
+    ins = [s.replace("...", letters[len(letters) - n:]) for s, n in zip(ins, dots, strict=True)]
+    if arrow:
+        out = out.replace("...", letters)
+    else:
+        named = "".join(ins)
+        out = letters + "".join(sorted(c for c in set(named) - set(letters)
+                                       if named.count(c) == 1))
+    pairs = [_without_repeats(s, x) for s, x in zip(ins, arrays, strict=True)]
+    return _einsum(*(x for _, x in pairs), subscripts=",".join(s for s, _ in pairs) + "->" + out,
+                   optimize=optimize)
+
+
+def _without_repeats(letters, x):
+    for c in dict.fromkeys(letters):
+        while letters.count(c) > 1:
+            i, j = letters.index(c), letters.rindex(c)
+            x = np.diagonal(x, 0, i, j)                          # the new axis comes last
+            letters = "".join(k for n, k in enumerate(letters) if n not in (i, j)) + c
+    return letters, x
+
+
+def _from_sublists(operands):
+    """einsum(x, [0, 1], y, [1, 2], [0, 2]) in the form einsum("ab,bc->ac", x, y)."""
+    def text(sublist):
+        return "".join("..." if i is Ellipsis else string.ascii_letters[i] for i in sublist)
+    arrays, lists = operands[:-1:2], operands[1::2]
+    out = "->" + text(operands[-1]) if len(operands) % 2 else ""
+    if len(operands) % 2 == 0:
+        arrays = operands[::2]
+    return (",".join(map(text, lists)) + out, *arrays)
+
+
+composite(np.einsum, _written_einsum)
