@@ -203,7 +203,7 @@ def _join(masks, parents, lives, grads):
     """Where contributions meet: live in either; one without a mask is live all over."""
     for i, (p, live) in enumerate(zip(parents, lives, strict=True)):
         if p.__class__ is Node:
-            if p not in grads and p not in parents[:i]:
+            if p not in grads and not any(p is q for q in parents[:i]):
                 if live is not None:
                     masks[p] = live
             elif live is None:

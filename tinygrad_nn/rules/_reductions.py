@@ -24,7 +24,7 @@ def counted(shape, axis, keepdims, where):
     """How many elements each result of a reduction is made of."""
     if where is True:
         return int(np.prod([shape[i] for i in axes(axis, len(shape))], dtype=int))
-    return np.sum(np.broadcast_to(where, shape), axis=axis, keepdims=keepdims)
+    return np.sum(np.broadcast_to(where, shape), axis=axis, keepdims=keepdims)   # an array
 
 
 # ---------------------------------------------------------------- linear
@@ -35,7 +35,8 @@ def _sum_transpose(g, shape, axis=None, keepdims=False, where=True, initial=0, d
 
 
 def _mean_transpose(g, shape, axis=None, keepdims=False, where=True, dtype=None):
-    return _sum_transpose(g / counted(shape, axis, keepdims, where), shape, axis, keepdims, where)
+    g = g / counted(shape, axis, keepdims, where)
+    return _sum_transpose(g, shape, axis, keepdims, where)
 
 
 def _cumsum_transpose(g, shape, axis=None, dtype=None):
@@ -57,7 +58,8 @@ def _var(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, correctio
         a = astype(a, dtype)
     d = a - np.mean(a, axis, keepdims=True, where=where)
     n = counted(np.shape(a), axis, keepdims, where)
-    return np.sum(d * d, axis, keepdims=keepdims, where=where) / np.maximum(n - ddof, 0)
+    n = max(n - ddof, 0) if where is True else np.maximum(n - ddof, 0).astype(a.dtype)
+    return np.sum(d * d, axis, keepdims=keepdims, where=where) / n
 
 
 composite(np.var, _var)

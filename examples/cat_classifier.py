@@ -1,0 +1,229 @@
+"""Cat or not: the network of the tutorials, trained on pictures, in one command.
+
+    python examples/cat_classifier.py                        draws its own pictures first
+    python examples/cat_classifier.py --data FOLDER          photos, one sub-folder for each class
+    python examples/cat_classifier.py --data FOLDER --size 128
+    python examples/cat_classifier.py --course FOLDER        the course's two .h5 files
+
+It prints the cost while it learns, the accuracy on pictures that it has not seen beside what
+always saying the commoner class would reach, and saves the cost curve, a gallery of the pictures
+it got wrong, and the weights.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pictures
+
+import tinygrad_nn as tn
+from tinygrad_nn import data, nn, optim
+from tinygrad_nn.models import CatClassifier
+
+# ---------------------------------------------------------------- learning
+
+def train(model, x, y, iterations, learning_rate, report):
+    """Full-batch gradient descent; ``x`` (N, features), ``y`` (N, 1). The costs, one each."""
+    optimizer = optim.SGD(model.parameters(), lr=learning_rate)
+    costs = []
+    for i in range(iterations):
+        loss = nn.binary_cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        costs.append(loss.item())
+        report(i, costs[-1])
+    return costs
+
+
+def probabilities(model, x):
+    """The probability of class 1 for each row of ``x``: (N,)."""
+    with tn.no_grad():
+        return model(x)[:, 0]
+
+
+def flat(images):
+    """(N, size, size, 3) to (N, size * size * 3), each picture as it is stored."""
+    return images.reshape(len(images), -1)
+
+
+class Progress:
+    """Cost, rate and time left: one line that renews itself on a terminal, ten lines elsewhere."""
+
+    def __init__(self, iterations, stream=None):
+        self.iterations, self.stream = iterations, stream or sys.stdout
+        self.start = self.shown = time.perf_counter()
+
+    def __call__(self, i, cost):
+        done, now = i + 1, time.perf_counter()
+        last = done == self.iterations
+        if self.stream.isatty():
+            if now - self.shown > 0.1 or last:
+                self.shown = now
+                rate = done / (now - self.start)
+                left = (self.iterations - done) / rate
+                text = (f"iteration {done} of {self.iterations}   cost {cost:.4f}   "
+                        f"{rate:.0f} a second   {left:.0f} s left")
+                print(f"\r{text:<76}", end="\n" if last else "", file=self.stream, flush=True)
+        elif last or i % -(-self.iterations // 10) == 0:
+            print(f"iteration {i}: cost {cost:.4f}", file=self.stream, flush=True)
+
+
+# ---------------------------------------------------------------- the two experiments
+
+def course(folder, iterations=2500, print=print):
+    """The course's experiment to the letter; (costs, right on train, right on test).
+
+    Float64, pixels / 255, the start drawn from the stream of ``np.random.seed(1)``.
+    """
+    train_x, train_y, test_x, test_y, _ = data.read_course(folder)
+    model = CatClassifier(randn=np.random.RandomState(1).randn, dtype=np.float64)
+
+    def tutorial_line(i, cost):
+        if i % 100 == 0 or i == iterations - 1:
+            print(f"Cost after iteration {i}: {cost:.6f}")
+    costs = train(model, flat(train_x) / 255, train_y[:, None].astype(np.float64), iterations,
+                  0.0075, tutorial_line)
+    right = []
+    for name, x, y in (("training", train_x, train_y), ("test", test_x, test_y)):
+        right.append(int(np.sum((probabilities(model, flat(x) / 255) > 0.5) == y)))
+        print(f"Accuracy on the {name} images: {right[-1] / len(y):.6f} "
+              f"({right[-1]} of {len(y)})")
+    again = {image.tobytes() for image in train_x} & {image.tobytes() for image in test_x}
+    if again:
+        print(f"({len(again)} of the test images is in the training set too; an all-cat guess "
+              f"would reach {np.mean(test_y):.0%} on the test images)")
+    return costs, *right
+
+
+def photos(folder, options):
+    """Train on an image folder, look at the held-out fifth, save pictures and weights."""
+    everything = data.read_folder(folder, options.size)
+    if len(everything.classes) != 2:
+        raise tn.DataError(f"{folder} holds {len(everything.classes)} classes "
+                           f"({', '.join(everything.classes)}), this network tells two apart",
+                           folder)
+    for error in everything.skipped:
+        print(f"skipped: {error}", file=sys.stderr)
+    learn, held_out = data.split(everything, seed=options.seed)
+    other, positive = everything.classes
+    print(f"{len(everything.x)} pictures at {options.size}x{options.size}: "
+          f"{np.sum(everything.y)} {positive}, {np.sum(everything.y == 0)} {other}"
+          + (f"; {len(everything.skipped)} could not be read" if everything.skipped else "")
+          + f". Learning from {len(learn)}, looking at {len(held_out)} afterwards.")
+
+    x, y = flat(everything.x), everything.y[:, None].astype(np.float32)
+    layers = (x.shape[1], *options.layers, 1)
+    model = CatClassifier(layers, init_scale=options.init_scale, rng=options.seed)
+    print(f"Network {list(layers)}, learning rate {options.learning_rate}")
+    start = time.perf_counter()
+    costs = train(model, x[learn], y[learn], options.iterations, options.learning_rate,
+                  Progress(options.iterations))
+    print(f"Trained in {time.perf_counter() - start:.1f} s, last cost {costs[-1]:.4f}")
+
+    p = probabilities(model, x)
+    right = (p > 0.5) == everything.y
+    majority = max(np.mean(everything.y[held_out]), 1 - np.mean(everything.y[held_out]))
+    print(f"Accuracy: {right[learn].mean():.1%} on the pictures it learnt from, "
+          f"{right[held_out].mean():.1%} on those it had not seen "
+          f"(always saying the commoner class: {majority:.1%})")
+    save_results(options.out, model, costs, everything, p, held_out[~right[held_out]], options)
+    for path in options.predict or [everything.paths[held_out[0]]]:
+        q = probabilities(model, flat(data.read_image(path, options.size)[None]))[0]
+        name, sure = (positive, q) if q > 0.5 else (other, 1 - q)
+        print(f"{path}: {name} ({sure:.1%})")
+
+
+def save_results(folder, model, costs, images, p, wrong, options):
+    """Cost curve, gallery of the mislabelled pictures and weights, in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures.cost_curve(costs, folder / "cost.png",
+                        title=f"Cost of {len(costs)} iterations, learning rate "
+                              f"{options.learning_rate}")
+    wrong = wrong[np.argsort(-np.abs(p[wrong] - 0.5), kind="stable")]       # the surest first
+    positive = images.classes[1]
+    captions = [f"{images.classes[images.y[i]]}\n{p[i]:.0%} {positive}" for i in wrong]
+    pictures.gallery(images.x[wrong], captions, folder / "mislabelled.png",
+                     title=f"Mislabelled: {len(wrong)} held-out pictures")
+    part = folder / ".weights.part"
+    with part.open("wb") as f:
+        np.savez(f, **model.state_dict())
+        f.flush()
+        os.fsync(f.fileno())
+    part.replace(folder / "weights.npz")
+    print(f"Saved {folder / 'cost.png'}, {folder / 'mislabelled.png'} and "
+          f"{folder / 'weights.npz'}")
+
+
+def drawings(options):
+    """Draw the data set that a machine without photos learns from; its folder."""
+    folder = options.out / f"drawings-{options.size}"
+    print(f"No photos given, so these are drawings (in {folder}): cats, and other things.\n"
+          "For photos of your own: --data FOLDER, with one sub-folder of pictures for each "
+          "class.")
+    return data.write_drawings(folder, size=options.size, seed=options.seed)
+
+
+# ---------------------------------------------------------------- the command line
+
+def whole(text):
+    """A positive whole number."""
+    n = int(text)
+    if n < 1:
+        raise ValueError(text)
+    return n
+
+
+def sizes(text):
+    """Whole numbers with commas between: the hidden layers."""
+    return tuple(whole(n) for n in text.split(",")) if text else ()
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data", metavar="FOLDER", type=Path,
+                        help="photos, one sub-folder for each of two classes")
+    source.add_argument("--course", metavar="FOLDER", type=Path,
+                        help="the folder of train_catvnoncat.h5 and test_catvnoncat.h5: the "
+                             "course's experiment to the letter")
+    parser.add_argument("--size", type=whole, default=64, help="pixels a side (64)")
+    parser.add_argument("--layers", type=sizes, default=(20, 7, 5),
+                        help="the hidden layers (20,7,5)")
+    parser.add_argument("--init-scale", type=float, metavar="S",
+                        help="start with S * randn instead of randn / sqrt(inputs); 0.01 with "
+                             "--layers 7 is the course's two-layer network")
+    parser.add_argument("--iterations", type=whole, help="steps of gradient descent (2500; "
+                        "of drawings 1000)")
+    parser.add_argument("--learning-rate", type=float, default=0.0075)
+    parser.add_argument("--seed", type=int, default=0, help="of the split and the start (0)")
+    parser.add_argument("--out", type=Path, default=Path("cat_classifier_output"),
+                        help="the folder for what is saved (cat_classifier_output)")
+    parser.add_argument("--predict", nargs="+", type=Path, metavar="FILE",
+                        help="pictures to classify afterwards")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Run the command; the exit code."""
+    options = arguments(argv)
+    try:
+        if options.course:
+            course(options.course, options.iterations or 2500)
+        else:
+            options.iterations = options.iterations or (2500 if options.data else 1000)
+            photos(options.data or drawings(options), options)
+    except (tn.TinygradError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""What the tests share: where real data lies, and the examples as modules."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real data named by TINYGRAD_NN_DATA; the test is skipped without it."""
+    folder = os.environ.get("TINYGRAD_NN_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("TINYGRAD_NN_DATA is not set")
+    return Path(folder)

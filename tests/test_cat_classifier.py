@@ -1,0 +1,93 @@
+"""The example end to end: drawings, photos of one's own, the command line and its errors."""
+
+import cat_classifier
+import numpy as np
+import pytest
+from PIL import Image
+
+import tinygrad_nn as tn
+from tinygrad_nn import data
+
+
+@pytest.fixture
+def few_drawings(monkeypatch):
+    write = data.write_drawings
+    monkeypatch.setattr(data, "write_drawings",
+                        lambda folder, **kw: write(folder, count=12, **kw))
+
+
+def test_drawings_take_the_path_of_photos(tmp_path, capsys, few_drawings):
+    code = cat_classifier.main(["--size", "16", "--iterations", "12", "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert code == 0
+    assert "these are drawings" in text and "--data FOLDER" in text
+    assert "24 pictures at 16x16: 12 cats, 12 other" in text
+    assert "iteration 0: cost 0.69" in text and "commoner class: 50.0%" in text
+    for name in ("cost.png", "mislabelled.png"):
+        with Image.open(tmp_path / name) as image:
+            assert image.size[0] > 300
+    weights = np.load(tmp_path / "weights.npz", allow_pickle=False)
+    assert weights["layers.0.weight"].shape == (20, 16 * 16 * 3)
+    model = tn.models.CatClassifier((768, 20, 7, 5, 1))
+    model.load_state_dict(dict(weights))
+
+
+def test_layers_start_scale_and_prediction(tmp_path, capsys, few_drawings):
+    folder = data.write_drawings(tmp_path / "mine", size=16)
+    picture = str(folder / "cats" / "0000.png")
+    code = cat_classifier.main(["--data", str(folder), "--size", "8", "--layers", "7",
+                                "--init-scale", "0.01", "--iterations", "3", "--out",
+                                str(tmp_path), "--predict", picture])
+    text = capsys.readouterr().out
+    assert code == 0 and "Network [192, 7, 1]" in text and "drawings" not in text
+    assert f"{picture}: " in text
+
+
+def test_it_learns(tmp_path, few_drawings):
+    images = data.read_folder(data.write_drawings(tmp_path / "d", size=16), 16)
+    x, y = cat_classifier.flat(images.x), images.y[:, None].astype(np.float32)
+    model = tn.models.CatClassifier((x.shape[1], 20, 7, 5, 1), rng=0)
+    costs = cat_classifier.train(model, x, y, 400, 0.05, lambda i, cost: None)
+    assert costs[-1] < 0.5 * costs[0]
+
+
+@pytest.mark.parametrize(("argv", "sentence"), [
+    (["--data", "nowhere"], "nowhere"),
+    (["--course", "nowhere"], "nowhere"),
+])
+def test_failures_are_one_sentence_and_code_1(argv, sentence, tmp_path, capsys):
+    assert cat_classifier.main([*argv, "--out", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and sentence in error and "Traceback" not in error
+
+
+def test_three_classes_are_refused(tmp_path, capsys):
+    for name in ("cat", "dog", "fish"):
+        (tmp_path / name).mkdir()
+        for k in range(2):
+            Image.new("RGB", (4, 4), (60 * k, 0, 0)).save(tmp_path / name / f"{k}.png")
+    assert cat_classifier.main(["--data", str(tmp_path), "--out", str(tmp_path / "o")]) == 1
+    assert "holds 3 classes (cat, dog, fish)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--size", "0"], ["--layers", "7,x"], ["--data"],
+                                  ["--data", "a", "--course", "b"], ["--iterations", "-3"]])
+def test_wrong_usage_is_code_2(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cat_classifier.main(argv)
+    assert stop.value.code == 2
+
+
+def test_progress_on_a_terminal_renews_one_line(monkeypatch):
+    class Terminal:
+        text = ""
+        def isatty(self): return True
+        def write(self, s): self.text += s
+        def flush(self): pass
+    out = Terminal()
+    progress = cat_classifier.Progress(3, out)
+    for i in range(3):
+        progress.shown = -1
+        progress(i, 0.5)
+    assert out.text.count("\r") == 3 and out.text.count("\n") == 1
+    assert "iteration 3 of 3   cost 0.5000" in out.text and "0 s left" in out.text
