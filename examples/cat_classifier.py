@@ -1,13 +1,13 @@
 """Cat or not: the network of the tutorials, trained on pictures, in one command.
 
-    python examples/cat_classifier.py                        draws its own pictures first
-    python examples/cat_classifier.py --data FOLDER          photos, one sub-folder for each class
+    python examples/cat_classifier.py                   draws its own pictures first
+    python examples/cat_classifier.py --data FOLDER     photos, a sub-folder for each class
     python examples/cat_classifier.py --data FOLDER --size 128
-    python examples/cat_classifier.py --course FOLDER        the course's two .h5 files
+    python examples/cat_classifier.py --course FOLDER   the course's two .h5 files
 
 It prints the cost while it learns, the accuracy on pictures that it has not seen beside what
-always saying the commoner class would reach, and saves the cost curve, a gallery of the pictures
-it got wrong, and the weights.
+always saying the commoner class would reach, and saves the cost curve, a gallery of the
+pictures it got wrong, and the weights.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def flat(images):
 
 
 class Progress:
-    """Cost, rate and time left: one line that renews itself on a terminal, ten lines elsewhere."""
+    """Cost, rate and time left: a line that renews itself on a terminal, ten lines elsewhere."""
 
     def __init__(self, iterations, stream=None):
         self.iterations, self.stream = iterations, stream or sys.stdout

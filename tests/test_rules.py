@@ -1,4 +1,5 @@
-"""Every rule of the table: complete, equal to NumPy, right in both modes and at second order."""
+"""Every rule of the table: complete, equal to NumPy, right in both modes and at second
+order."""
 
 import numpy as np
 import pytest

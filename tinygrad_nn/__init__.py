@@ -7,8 +7,8 @@
     loss.backward();  w.grad              # a plain array, of the shape and dtype of w
     tn.grad(f)(x), tn.jvp(f, (x,), (v,))  # functions of functions, nested to any depth
 
-`tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the table
-of derivatives and the way to add to it.
+`tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the
+table of derivatives and the way to add to it.
 """
 
 import importlib

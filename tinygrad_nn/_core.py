@@ -2,15 +2,15 @@
 
 A *box* is a value that watches the operations on it. Every running transform has a level of its
 own; `apply` hands an operation to the highest box among its arguments, which unboxes that level
-only and runs the function again one level down, on plain arrays in the end. So rules written once
-work on arrays (first order) and on boxes (nested derivatives), and no flag says which.
+only and runs the function again one level down, on plain arrays in the end. So rules written
+once work on arrays (first order) and on boxes (nested derivatives), and no flag says which.
 """
 
 import functools
 
 import numpy as np
 
-from ._errors import DetachError, NoRuleError
+from ._errors import DetachError, GraphError, NoRuleError
 from ._messages import explain, name_of, no_out, no_rule
 from ._table import RULES
 
@@ -32,6 +32,8 @@ def apply(fn, args, kwargs):
         return rule.run(*args, **kwargs)
     if rule.kind == "zero":
         return fn(*lower(args, top.level), **lower(kwargs, top.level))
+    if rule.kind != "variadic":
+        args = tuple(np.asarray(a) if isinstance(a, (list, tuple)) else a for a in args)
     return top._emit(rule, args, kwargs)
 
 
@@ -54,12 +56,17 @@ def dispatch(fn, args, kwargs):
 
 
 def run(fn, values, kwargs):
-    """``fn`` one level down; a shape error of NumPy's becomes a sentence of ours."""
+    """``fn`` one level down; a shape error of NumPy's becomes a sentence of ours.
+
+    An argument that comes back as it is becomes a view, which the graph knows to watch.
+    """
     try:
         out = fn(*values, **kwargs)
     except ValueError as error:
         raise explain(fn, values, error) from None
-    return out if isinstance(out, (np.ndarray, np.generic, Box)) else np.asarray(out)
+    if isinstance(out, np.ndarray):
+        return out.view() if any(out is v for v in values) else out
+    return out if isinstance(out, (np.generic, Box, tuple)) else np.asarray(out)
 
 
 def highest(tree):
@@ -177,6 +184,7 @@ class Box:
         if highest(index) is not None:
             raise DetachError("a Tensor cannot be an index: use its .data, as integers or "
                               "booleans")
+        index = (tuple(map(_copied, index)) if isinstance(index, tuple) else _copied(index))
         return apply(getitem, (self,), {"index": index})
 
     def __len__(self):
@@ -191,6 +199,11 @@ class Box:
 
     def __bool__(self):
         return bool(self._data)
+
+    def backward(self, g=None):
+        """Only a Tensor outside of every transform can do this; see `Tensor.backward`."""
+        raise GraphError("this value belongs to a running transform, which backward() cannot "
+                         "see: use tn.value_and_grad(f) for value and gradient")
 
     def item(self):
         """The only element as a Python number, without a gradient."""
@@ -211,6 +224,13 @@ class Box:
         return other // self, other % self
 
 
+def _copied(index):
+    """An index given as a list or a range as an array of its own; any other as it is."""
+    if isinstance(index, (list, range)):
+        return np.array(index, None if len(index) else int)
+    return index
+
+
 def _in_dtype(ufunc, args, kwargs):
     if set(kwargs) - {"dtype"}:
         raise NoRuleError(f"{name_of(ufunc)} of a Tensor does not take {sorted(kwargs)}: for "
@@ -227,8 +247,8 @@ BINARY = dict(zip(SIGNS, (np.add, np.subtract, np.multiply, np.divide, np.floor_
 COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
            "gt": np.greater, "ge": np.greater_equal}
 UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
-METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log max mean min ravel
-             repeat round squeeze std sum swapaxes take tanh trace var"""
+METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log max mean min
+             ravel repeat round squeeze std sum swapaxes take tanh trace var"""
 
 
 def install_operators(cls, two, one):
@@ -266,4 +286,5 @@ def install_methods(*more):
     Box.flatten = Box.ravel
 
 
-install_operators(Box, lambda fn, a, b: apply(fn, (a, b), {}), lambda fn, a: apply(fn, (a,), {}))
+install_operators(Box, lambda fn, a, b: apply(fn, (a, b), {}),
+                  lambda fn, a: apply(fn, (a,), {}))

@@ -1,4 +1,5 @@
-"""Forward mode: `Dual` carries a tangent beside each value and applies the tangent rule at once.
+"""Forward mode: `Dual` carries a tangent beside each value and applies the tangent rule at
+once.
 
 It reads the same table as the Tensor and keeps no graph, so memory does not grow with depth.
 Structural zeros need no mask here: a selection takes the tangent of what it selected.

@@ -4,10 +4,10 @@
     ├── ShapeError         (ValueError)           shapes that do not fit together
     ├── DetachError        (TypeError)            a value would leave the graph without a word
     ├── GraphError         (RuntimeError)         a graph used in a way it cannot be
-    │   └── MutationError                         an array that the graph still needs was changed
+    │   └── MutationError                         an array that it still needs was changed
     ├── NoRuleError        (NotImplementedError)  a function without a derivative rule
     ├── GradcheckError     (AssertionError)       derivatives that disagree
-    ├── DataError          (ValueError)           a file, folder or picture that cannot be used
+    ├── DataError          (ValueError)           a file, folder or picture is of no use
     └── MissingExtraError  (ImportError)          an optional package that is not installed
 
 Messages are sentences: what was expected, what came (shape, dtype, value), where, what to do.
@@ -31,7 +31,8 @@ class GraphError(TinygradError, RuntimeError):
 
 
 class MutationError(GraphError):
-    """An array that a recorded operation still needs was written to before the backward pass."""
+    """An array that a recorded operation still needs was written to before the backward
+    pass."""
 
 
 class NoRuleError(TinygradError, NotImplementedError):

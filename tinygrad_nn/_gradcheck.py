@@ -1,4 +1,5 @@
-"""Derivatives checked against finite differences, in both modes and at first or second order."""
+"""Derivatives checked against finite differences, in both modes and at first or second
+order."""
 
 import numpy as np
 
@@ -6,8 +7,10 @@ from ._errors import GradcheckError
 from ._transforms import flatten, grad, jvp, tree_map, vjp
 
 
-def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=1e-5, atol=1e-7):
-    """Compare the derivatives of ``f`` with central differences, element by element, in float64.
+def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=1e-5,
+              atol=1e-7):
+    """Compare the derivatives of ``f`` with central differences, element by element, in
+    float64.
 
     ``inputs``: arrays or lists, tuples and dicts of arrays; they are copied to float64. ``f``
     returns an array or a tree of arrays of any shape. With ``order=2`` the gradient of a fixed
@@ -15,9 +18,9 @@ def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=
     `GradcheckError` naming mode, input, index, both values and the tolerance
     ``atol + rtol * scale``, where scale is the largest entry of that input's derivative.
 
-    Each entry is ``(f(x + h) - f(x - h)) / 2h`` with ``h = eps * max(1, |x|)``; ``eps`` is the cube
-    root of the machine precision, 6e-6, where truncation and rounding errors balance (Nocedal and
-    Wright, *Numerical Optimization*, 2nd ed., section 8.1).
+    Each entry is ``(f(x + h) - f(x - h)) / 2h`` with ``h = eps * max(1, |x|)``; ``eps`` is the
+    cube root of the machine precision, 6e-6, where truncation and rounding errors balance
+    (Nocedal and Wright, *Numerical Optimization*, 2nd ed., section 8.1).
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> tn.gradcheck(lambda x: np.exp(x) * x, np.array([0.5, -1.0]))
@@ -62,7 +65,8 @@ def _projected_gradient(f, inputs):
 
 
 def _numeric(f, inputs, eps):
-    """For each input array the matrix (output elements, input elements) by central differences."""
+    """For each input array the matrix (output elements, input elements) by central
+    differences."""
     jacobians = []
     for x in (v for _, v in flatten(inputs)):
         columns = []
@@ -117,6 +121,6 @@ def _compare(mode, order, name, x, exact, numeric, rtol, atol):
         k, i = np.argwhere(wrong)[np.argmax(np.abs(exact - numeric)[wrong])]
         index = tuple(int(j) for j in np.unravel_index(i, x.shape))
         raise GradcheckError(
-            f"{mode} mode, order {order}: the derivative of output element {k} by {name} at index "
-            f"{index} is {exact[k, i]:.10g}, central differences give {numeric[k, i]:.10g} "
+            f"{mode} mode, order {order}: the derivative of output element {k} by {name} at "
+            f"index {index} is {exact[k, i]:.10g}, central differences give {numeric[k, i]:.10g} "
             f"(tolerance {tolerance:.2g}; {int(wrong.sum())} of {wrong.size} entries differ)")

@@ -5,15 +5,16 @@ a value dies as soon as no rule needs it. One node and one tuple an operation: w
 million nodes is the number of containers that the garbage collector tracks (a stamp tuple and a
 line tuple each would take the forward pass from 1.9 to 2.8 us an operation).
 
-The sweep collects the reachable nodes into a list, sorts it by creation number and pops, so each
-node dies when it has been used: no recursion, no cycles. Rejected: a heap, 5 times slower on
-wide graphs; depth-first order, twice as slow.
+The sweep collects the reachable nodes into a list, sorts it by creation number and pops, so
+each node dies when it has been used: no recursion, no cycles. Rejected: a heap, 5 times slower
+on wide graphs; depth-first order, twice as slow.
 
-Structural zeros. What a selection (where, maximum, indexing …) did not select has gradient zero,
-whatever the other branch's derivative is. Beside a gradient the sweep carries a *lazy mask* of
-where it is live, born at selections, and asks it only where a product came out non-finite, or
-always when the product is a box (the next order must see the mask too). Testing ``g == 0``
-instead is wrong: it turns sqrt(x)**2 at 0 into 0 and loses second derivatives at numeric zeros.
+Structural zeros. What a selection (where, maximum, indexing …) did not select has gradient
+zero, whatever the other branch's derivative is. Beside a gradient the sweep carries a *lazy
+mask* of where it is live, born at selections, and asks it only where a product came out non-
+finite, or always when the product is a box (the next order must see the mask too). Testing ``g
+== 0`` instead is wrong: it turns sqrt(x)**2 at 0 into 0 and loses second derivatives at
+numeric zeros.
 
 Mutation. What a rule reads and a user may still write to is stamped when it is recorded and
 compared before the sweep. Any whole-array write is seen, and any write to arrays up to 4 kB; a
@@ -65,20 +66,22 @@ def at_risk(reads, args, values):
         v = values[k]
         if k == -1:                                                  # keyword arguments
             for w in v.values():
-                risk += [i for i in (w if w.__class__ is tuple else (w,))
-                         if i.__class__ is ndarray]
-        elif k and v.__class__ is ndarray:
+                risk += [i for i in (w if isinstance(w, tuple) else (w,))
+                         if isinstance(i, ndarray)]
+        elif k and isinstance(v, ndarray):
             a = args[k - 1]
-            if a is v or (isinstance(a, Box) and a.node is not None and v.base is not None):
+            if a is v or (a.node is not None and v.base is not None):
                 risk.append(v)
-            elif isinstance(a, Box) and a.node is None:
+            elif a.node is None:
                 risk.append(a)
+        elif k and isinstance(v, Box) and getattr(v, "node", v) is None:
+            risk.append(v)                              # a leaf that a transform closes over
     return None if not risk else risk[0] if len(risk) == 1 else tuple(risk)
 
 
 def stamp(v):
     """A number that changes when the content of what `at_risk` returned does."""
-    if v.__class__ is ndarray:
+    if isinstance(v, ndarray):
         if v.nbytes <= 4096:
             return hash(v.tobytes())
         step = max(1, round(64 ** (1 / v.ndim)))
@@ -89,7 +92,8 @@ def stamp(v):
 
 
 def watch(n, risk):
-    """Stamp ``risk`` on the node, with the line of the caller outside this package and NumPy."""
+    """Stamp ``risk`` on the node, with the line of the caller outside this package and
+    NumPy."""
     n.risk, n.stamp = risk, stamp(risk)
     frame = sys._getframe(2)
     while frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_nn", "numpy"):
@@ -100,7 +104,7 @@ def watch(n, risk):
 def _changed(n):
     line = next((line for start, end, line in n.code.co_lines() if start <= n.lasti < end), "?")
     risk = n.risk if n.risk.__class__ is tuple else (n.risk,)
-    shapes = " or ".join(str(v.shape) for v in risk)
+    shapes = " or ".join(dict.fromkeys(str(v.shape) for v in risk))
     raise MutationError(
         f"an array of shape {shapes} that {name_of(n.plan.fn)} needs for its gradient was "
         f"changed after it was used in {n.code.co_filename}, line {line}: change a copy, or "
@@ -170,27 +174,51 @@ def fit(g, shape, dtype):
 
 # ---------------------------------------------------------------- structural zeros
 
+class _Mask:
+    """Where a gradient is live, computed when asked for, once: ``f`` of the masks it needs.
+
+    Asked for without recursion, since a chain of them is as deep as the graph.
+    """
+
+    __slots__ = ("f", "needs", "value")
+
+    def __init__(self, f, *needs):
+        self.f, self.needs, self.value = f, needs, None
+
+    def __call__(self):
+        waiting = [self]
+        while waiting:
+            m = waiting[-1]
+            missing = [k for k in m.needs if k.value is None]
+            waiting += missing
+            if not missing:
+                waiting.pop()
+                if m.value is None:
+                    m.value = m.f(*(k.value for k in m.needs))
+                    m.f, m.needs = None, ()
+        return self.value
+
+
 def _careful(n, ds, live):
     """The gradients for the parents of ``n`` with structural zeros kept, and their masks."""
-    plan, saved, parents = n.plan, n.saved, n.parents
+    plan, saved, parents, shape = n.plan, n.saved, n.parents, n.shape
     if (live is None and not plan.selects) or not (plan.kind == "elementwise" or plan.moves):
         return ds, [None] * len(parents)
     if plan.kind == "elementwise":
         if plan.guarded:
             ds = [_guard(d, live) for d in ds]
-        return ds, [_image(lambda _: np.broadcast_to(live(), n.shape), 0, p) for p in parents]
+        return ds, [live if p.shape == shape else
+                    _Mask(lambda m, p=p: _fit_mask(m, p.shape), live) for p in parents]
 
-    def arrives(j):
-        m = np.ones(n.shape) if live is None else live().astype(np.float64)
-        return plan.pull(m, saved, parents)[j] != 0
-    return ds, [_image(arrives, j, p) for j, p in enumerate(parents)]
+    def arrives(j, m):
+        return _fit_mask(plan.pull(m.astype(np.float64), saved, parents)[j] != 0,
+                         parents[j].shape)
+    return ds, [_Mask(lambda j=j: arrives(j, np.ones(shape))) if live is None else
+                _Mask(lambda m, j=j: arrives(j, m), live) for j in range(len(parents))]
 
 
-def _image(mask, j, p):
-    def image():
-        m = mask(j)
-        return m if m.shape == p.shape else fit(m.astype(np.float64), p.shape, np.float64) != 0
-    return image
+def _fit_mask(m, shape):
+    return m if m.shape == shape else fit(m.astype(np.float64), shape, np.float64) != 0
 
 
 def _guard(d, live):
@@ -209,4 +237,4 @@ def _join(masks, parents, lives, grads):
             elif live is None:
                 masks.pop(p, None)
             elif p in masks:
-                masks[p] = lambda a=masks[p], b=live: a() | b()
+                masks[p] = _Mask(operator.or_, masks[p], live)

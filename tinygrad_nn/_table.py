@@ -8,10 +8,10 @@ lambdas whose parameter *names* say what they read:
     shape     the shape of the argument that the function is for
     others    keyword arguments of the operation, with the lambda's own default
 
-From them `Plan` writes one-line functions (save, pull, push), once for every function and set of
-boxed arguments, so that a node keeps only what its rule reads: ``c * x`` with a constant c keeps c
-and never x. A rule may branch on shape and dtype, never on values, and must not ask for the plain
-array of an argument: in a nested derivative it is a box.
+From them `Plan` writes one-line functions (save, pull, push), once for every function and set
+of boxed arguments, so that a node keeps only what its rule reads: ``c * x`` with a constant c
+keeps c and never x. A rule may branch on shape and dtype, never on values, and must not ask
+for the plain array of an argument: in a nested derivative it is a box.
 """
 
 import contextlib
@@ -100,7 +100,8 @@ def bilinear(fn, da, db):
 
 
 def rule(fn, vjp, jvp, moves=False, selects=False):
-    """The few that fit no kind: ``vjp(g, …)`` and ``jvp(t, …)``; tuples for several arguments."""
+    """The few that fit no kind: ``vjp(g, …)`` and ``jvp(t, …)``; tuples for several
+    arguments."""
     vjps, jvps = (v if isinstance(v, tuple) else (v,) for v in (vjp, jvp))
     _register(Rule(fn, "rule", vjps, jvps, moves=moves, selects=selects))
 
@@ -108,8 +109,9 @@ def rule(fn, vjp, jvp, moves=False, selects=False):
 def variadic(fn, save, vjp, jvp, moves=False):
     """Any number of array arguments (concatenate, einsum).
 
-    ``save(*arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for each index
-    in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for constants.
+    ``save(*arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for each
+    index in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for
+    constants.
     """
     _register(Rule(fn, "variadic", (vjp,), (jvp,), run=save, moves=moves))
 
@@ -157,7 +159,7 @@ class Plan:
 
     def _generate(self, rule, active):
         env = {"fn": rule.fn, "keep": keep, "without": _without_constants}
-        wanted = {}                                  # index in values, in the order of first use
+        wanted = {}                             # index in values, in the order of first use
         for i in active:
             for p in _parameters(rule.vjps[i], rule.kind):
                 if p != "shape":
@@ -177,7 +179,8 @@ class Plan:
 
 
 def plan_for(fn, mask):
-    """The plan of ``fn`` with the arguments of the bits of ``mask`` boxed, made on first use."""
+    """The plan of ``fn`` with the arguments of the bits of ``mask`` boxed, made on first
+    use."""
     plan = PLANS.get((fn, mask))
     if plan is None:
         plan = PLANS[fn, mask] = Plan(RULES.get(fn) or no_rule(fn), mask)
@@ -218,7 +221,8 @@ def _tangent(rule, i, t, env):
     if rule.kind == "bilinear":
         a, b = (t, "v[2]") if i == 0 else ("v[1]", t)
         return f"fn({a}, {b}, **v[-1])"
-    return _source(rule.jvps[i], f"j{i}", rule.kind, t, env, "v[{}]".format, f"v[{i + 1}].shape")
+    return _source(rule.jvps[i], f"j{i}", rule.kind, t, env, "v[{}]".format,
+                   f"v[{i + 1}].shape")
 
 
 def keep(g, w):

@@ -1,8 +1,8 @@
 """Reverse mode: `Tensor`, and the two paths that record an operation.
 
 `record` is the general path, `binary` and `unary` are the short ones behind the operators: the
-same steps written out, because a function call and an argument scan are a third of the time of an
-operation on ten numbers.
+same steps written out, because a function call and an argument scan are a third of the time of
+an operation on ten numbers.
 """
 
 import contextlib
@@ -12,21 +12,23 @@ from contextvars import ContextVar
 import numpy as np
 
 from ._core import SIGNS, Box, apply, install_operators, run
-from ._errors import DetachError, GraphError, ShapeError
+from ._errors import DetachError, GraphError, NoRuleError, ShapeError
 from ._graph import FREED, Node, at_risk, count, ndarray, sweep, watch
 from ._messages import explain, name_of, not_real
 from ._table import PLANS, plan_for
 
-_recording = ContextVar("recording", default=True)
-recording = _recording.get
+_paused = ContextVar("paused", default=0)             # how many no_grad blocks are open
+paused = _paused.get
 new = object.__new__
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
-PLAIN = {ndarray, float, int, bool, np.float64, np.float32, np.int64, np.bool_}
+NUMBERS = {float, int, bool, np.float64, np.float32, np.int64, np.bool_}
+PLAIN = {ndarray, *NUMBERS}
 NO_KEYWORDS = {}
 
 
 class no_grad(contextlib.ContextDecorator):
-    """Within it operations on Tensors give plain arrays: ``with tn.no_grad():``, or a decorator.
+    """Within it operations on Tensors give plain arrays: ``with tn.no_grad():``, or a
+    decorator.
 
     Per thread and per async task. Running transforms (``grad``, ``jvp`` …) are not affected.
     """
@@ -35,18 +37,18 @@ class no_grad(contextlib.ContextDecorator):
         return type(self)()
 
     def __enter__(self):
-        self._token = _recording.set(False)
+        _paused.set(paused() + 1)
 
     def __exit__(self, *exc):
-        _recording.reset(self._token)
+        _paused.set(paused() - 1)
 
 
 class Tensor(Box):
     """An array of floats that records what is computed from it.
 
     ``data`` is anything of which NumPy makes a real floating array; a list of floats becomes
-    float64. Arrays are not copied. Integers, booleans, complex numbers, strings and objects raise
-    ``TypeError``.
+    float64. Arrays are not copied. Integers, booleans, complex numbers, strings and objects
+    raise ``TypeError``.
 
     >>> import tinygrad_nn as tn
     >>> x = tn.Tensor([1.0, 2.0, 3.0])
@@ -94,24 +96,20 @@ class Tensor(Box):
         fails, no leaf is touched.
         """
         if self.level > 0:
-            raise GraphError("this value belongs to a running transform, which backward() "
-                             "cannot see: use tn.value_and_grad(f) for value and gradient")
+            super().backward(g)
         if g is None:
             if self.size != 1:
                 raise ShapeError(f"backward() of a Tensor of shape {self.shape} needs a "
                                  "gradient of that shape: y.backward(g), or reduce it with "
                                  ".sum()")
             g = np.ones(self.shape, self.dtype)
-        elif not isinstance(g, Box):
-            g = np.asarray(g, self.dtype)
+        g = np.asarray(g, self.dtype)
         if g.shape != self.shape:
             raise ShapeError(f"backward(g): g has shape {g.shape}, the Tensor {self.shape}")
         given = set()
         for leaf, d in sweep([(self, g)]).items():
             if leaf.grad is not None:
-                leaf.grad = leaf.grad + d
-            elif isinstance(d, Box):
-                leaf.grad = d
+                leaf.grad = np.asarray(leaf.grad + d)
             else:                   # a copy of what somebody else holds or another leaf got
                 d = np.asarray(d)
                 shared = d.base is not None or d is g or id(d) in given
@@ -192,8 +190,8 @@ for _name in SIGNS:
 def as_float_array(data, what="a Tensor"):
     """``data`` as a real floating ndarray (not copied), or TypeError."""
     if isinstance(data, Box):
-        raise DetachError(f"{what} made of a Tensor would cut it out of the graph: use it as it "
-                          "is, .detach() gives a new leaf")
+        raise DetachError(f"{what} made of a Tensor would cut it out of the graph: use it as "
+                          "it is, .detach() gives a new leaf")
     x = np.asarray(data)
     if x.dtype.kind == "f":
         return x
@@ -224,13 +222,15 @@ def record(level, rule, args, kwargs):
             a = a._data
         values.append(a)
     values[0] = out = run(rule.fn, values[1:], kwargs)
-    if not active or (level == 0 and not recording()):
+    if not active or (level == 0 and paused()):
         return out
+    if isinstance(out, tuple):
+        raise NoRuleError(f"{name_of(rule.fn)} gave several arrays; an operation gives one")
     values.append(kwargs)
     if rule.kind == "variadic":
         plan = plan_for(rule.fn, -1)
         saved = plan.save(active, values)
-        reads = [k for k, v in enumerate(saved[0], 1) if v.__class__ is ndarray]
+        reads = [k for k, v in enumerate(saved[0], 1) if isinstance(v, (ndarray, Box))]
     else:
         plan = plan_for(rule.fn, sum(1 << i for i in active))
         saved, reads = plan.save and plan.save(values), plan.reads
@@ -254,7 +254,7 @@ def unary(fn, a):
     """The short path for one argument."""
     plan = PLANS.get((fn, 1)) or plan_for(fn, 1)
     level = a.level
-    if not plan.plain or (level == 0 and not recording()):
+    if not plan.plain or (level == 0 and paused()):
         return apply(fn, (a,), {})
     x = a._data
     out = fn(x)
@@ -279,13 +279,13 @@ def binary(fn, a, b):
         elif b.__class__ in PLAIN:
             x, y, mask, parents = a._data, b, 1, (a.node or a,)
         else:
-            return _unusual(fn, a, b)
+            return apply(fn, (a, b), {})
     elif a.__class__ in PLAIN:
         level, x, y, mask, parents = b.level, a, b._data, 2, (b.node or b,)
     else:
-        return _unusual(fn, a, b)
+        return apply(fn, (a, b), {})
     plan = PLANS.get((fn, mask)) or plan_for(fn, mask)
-    if not plan.plain or (level == 0 and not recording()):
+    if not plan.plain or (level == 0 and paused()):
         return apply(fn, (a, b), {})
     try:
         out = fn(x, y)
@@ -306,19 +306,16 @@ def binary(fn, a, b):
     if plan.save is None:
         n.saved = n.risk = None
     else:
-        n.saved = plan.save((out, x, y, NO_KEYWORDS))
+        values = (out, x, y, NO_KEYWORDS)
+        n.saved = plan.save(values)
         n.risk = None
-        if x.__class__ is ndarray and y.__class__ is ndarray:
-            risk = at_risk(plan.reads, (a, b), (out, x, y))
-            if risk is not None:
-                watch(n, risk)
+        for k in plan.reads:
+            if k and values[k].__class__ not in NUMBERS:
+                risk = at_risk(plan.reads, (a, b), values)
+                if risk is not None:
+                    watch(n, risk)
+                break
     return t
-
-
-def _unusual(fn, a, b):
-    """An operand that is not an array, a number or a Tensor."""
-    a, b = (np.asarray(v) if isinstance(v, (list, tuple)) else v for v in (a, b))
-    return apply(fn, (a, b), {})
 
 
 install_operators(Tensor, binary, unary)

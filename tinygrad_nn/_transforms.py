@@ -1,9 +1,9 @@
 """Derivatives of functions: grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp.
 
 Every running transform has a level of its own, from one counter; a transform that starts later
-is nested deeper or independent, so a larger number is always the inner one and nothing has to be
-undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays; other
-containers (`nn.Module`) register themselves with `register_container`.
+is nested deeper or independent, so a larger number is always the inner one and nothing has to
+be undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays;
+other containers (`nn.Module`) register themselves with `register_container`.
 """
 
 import functools
@@ -20,7 +20,8 @@ from ._tensor import Tensor, as_float_array, leaf
 
 new_level = itertools.count(1).__next__
 
-# type -> (children, rebuild): children(tree) -> [(name, child)], rebuild(tree, children) -> tree
+# type -> (children, rebuild): children(tree) -> [(name, child)], rebuild(tree, children) ->
+# tree
 CONTAINERS = {
     list: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)], lambda t, new: list(new)),
     tuple: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)],
@@ -58,14 +59,15 @@ def tree_map(f, tree, *others):
     c = _container(tree)
     if c is None:
         return f(tree, *others)
-    rest = []
+    mine, rest = dict(c[0](tree)), []
     for other in others:
-        if _container(other) is not c or len(c[0](other)) != len(c[0](tree)):
-            raise ShapeError(f"trees of different form: {type(tree).__name__} of "
-                             f"{len(c[0](tree))} and {type(other).__name__}")
-        rest.append([child for _, child in c[0](other)])
-    mine = [child for _, child in c[0](tree)]
-    return c[1](tree, [tree_map(f, *group) for group in zip(mine, *rest, strict=True)])
+        theirs = dict(c[0](other)) if _container(other) is c else {}
+        if mine.keys() != theirs.keys():
+            raise ShapeError(f"two trees differ in form: a {type(tree).__name__} with "
+                             f"{list(mine)} and a {type(other).__name__} with {list(theirs)}")
+        rest.append(theirs)
+    return c[1](tree, [tree_map(f, child, *(r[name] for r in rest))
+                       for name, child in mine.items()])
 
 
 @primitive
@@ -84,9 +86,6 @@ def _trace(f, args, kwargs, numbers, has_aux):
     level = new_level()
     args = list(args)
     for k in numbers:
-        if not -len(args) <= k < len(args):
-            raise TypeError(f"argnums={k}, but the function was called with {len(args)} "
-                            "positional arguments")
         try:
             args[k] = tree_map(lambda x: leaf(x, level), args[k])
         except TypeError as error:
@@ -99,6 +98,16 @@ def _trace(f, args, kwargs, numbers, has_aux):
         y, aux = y
         return variables, y, tree_map(lambda v: _below(v, level), aux), level
     return variables, y, None, level
+
+
+def _positions(argnums, args):
+    """``argnums``, an int or several, as positions from 0."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for k in numbers:
+        if not -len(args) <= k < len(args):
+            raise TypeError(f"argnums={k}, but the function was called with {len(args)} "
+                            "positional arguments")
+    return tuple(k % len(args) for k in numbers)
 
 
 def _below(v, level):
@@ -131,15 +140,14 @@ def _pull(roots, variables, level, free):
 def value_and_grad(f, argnums=0, has_aux=False):
     """A function that returns ``(f(…), gradient)``; see `grad`. With ``has_aux`` it returns
     ``((value, aux), gradient)``."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
     @functools.wraps(f)
     def run(*args, **kwargs):
+        numbers = _positions(argnums, args)
         variables, y, aux, level = _trace(f, args, kwargs, numbers, has_aux)
         y = _output(y)
         if y.shape != ():
-            raise ShapeError(f"grad needs a scalar, the function returned shape {y.shape}: reduce "
-                             "it with .sum(), or use tn.jacobian or tn.vjp")
+            raise ShapeError(f"grad needs a scalar, the function returned shape {y.shape}: "
+                             "reduce it with .sum(), or use tn.jacobian or tn.vjp")
         grads = _pull([(y, np.ones((), y.dtype))], variables, level, free=True)
         value = _below(y, level)
         return ((value, aux) if has_aux else value,
@@ -170,7 +178,8 @@ def grad(f, argnums=0, has_aux=False):
 
 
 def vjp(f, *xs):
-    """``(y, pullback)``; ``pullback(g)`` is the tuple of gradients of <g, f(*xs)>, one for each x.
+    """``(y, pullback)``; ``pullback(g)`` is the tuple of gradients of <g, f(*xs)>, one for
+    each x.
 
     ``y`` may be an array or a list, tuple or dict of arrays, ``g`` has its form and shapes.
     ``pullback`` may be called any number of times.
@@ -248,18 +257,19 @@ def hvp(f, x, v):
 def jacobian(f, argnums=0):
     """The matrix of all first derivatives, as a function: shape ``y.shape + x.shape``.
 
-    Rows by reverse mode or columns by forward mode, whichever are fewer. Where argument or output
-    is a list, tuple or dict, so is the result: the output's form outside, the argument's inside.
+    Rows by reverse mode or columns by forward mode, whichever are fewer. Where argument or
+    output is a list, tuple or dict, so is the result: the output's form outside, the
+    argument's inside.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> tn.jacobian(lambda x: x[:2] * x[2])(np.array([1.0, 2.0, 3.0]))
     array([[3., 0., 1.],
            [0., 3., 2.]])
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-
     @functools.wraps(f)
     def run(*args, **kwargs):
+        numbers = _positions(argnums, args)
+
         def of_chosen(*xs):
             new = dict(zip(numbers, xs, strict=True))
             return f(*[new.get(k, a) for k, a in enumerate(args)], **kwargs)
@@ -315,8 +325,8 @@ def _columns(f, xs, outs, ins):
     columns = [[] for _ in ins]
     for a, unit in _units(ins):
         columns[a].append(_leaves(jvp(f, xs, _form(xs, unit))[1]))
-    return [[_block([column[k] for column in columns[a]], -1, out, x) for a, x in enumerate(ins)]
-            for k, out in enumerate(outs)]
+    return [[_block([column[k] for column in columns[a]], -1, out, x)
+             for a, x in enumerate(ins)] for k, out in enumerate(outs)]
 
 
 def _block(parts, axis, out, x):

@@ -8,13 +8,14 @@ from . import nn
 
 
 class CatClassifier(nn.Module):
-    """The tutorials' deep network: linear -> ReLU for each hidden layer, linear -> sigmoid at last.
+    """The tutorials' deep network: linear -> ReLU for each hidden layer, linear -> sigmoid at
+    last.
 
     ``layers``: the sizes, input first; (N, layers[0]) pixels in 0..1 to (N, layers[-1])
-    probabilities. Weights start as ``randn(n, n_before) / sqrt(n_before)``, or times ``init_scale``
-    where given (0.01 is the course's two-layer warm-up), biases 0. ``randn``: what draws them,
-    e.g. ``np.random.RandomState(1).randn``, the tutorial's stream; else ``rng`` (a seed or a
-    Generator).
+    probabilities. Weights start as ``randn(n, n_before) / sqrt(n_before)``, or times
+    ``init_scale`` where given (0.01 is the course's two-layer warm-up), biases 0. ``randn``:
+    what draws them, e.g. ``np.random.RandomState(1).randn``, the tutorial's stream; else
+    ``rng`` (a seed or a Generator).
     """
 
     def __init__(self, layers=(12288, 20, 7, 5, 1), *, init_scale=None, rng=None, randn=None,

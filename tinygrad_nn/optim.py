@@ -1,7 +1,7 @@
 """Optimisers: a pure update rule and a class that applies it to parameters.
 
-The rule is a function of (parameter, gradient, settings) that returns the new parameter; nothing
-is changed in place, so arrays that somebody took earlier stay as they were.
+The rule is a function of (parameter, gradient, settings) that returns the new parameter;
+nothing is changed in place, so arrays that somebody took earlier stay as they were.
 """
 
 import numpy as np
@@ -19,15 +19,15 @@ def sgd(w, g, lr):
 class SGD:
     """Gradient descent: ``w = w - lr * gradient`` for every parameter that has one.
 
-    ``parameters``: Tensors, e.g. ``model.parameters()``; ``lr``: the learning rate, may be changed
-    between steps.
+    ``parameters``: Tensors, e.g. ``model.parameters()``; ``lr``: the learning rate, may be
+    changed between steps.
     """
 
     def __init__(self, parameters, lr):
         self.parameters = list(parameters)
         if not self.parameters:
-            raise ValueError("SGD got no parameters: pass model.parameters(); a generator that was "
-                             "used before is empty")
+            raise ValueError("SGD got no parameters: pass model.parameters(); a generator that "
+                             "was used before is empty")
         for p in self.parameters:
             if not isinstance(p, Tensor):
                 raise TypeError(f"SGD takes Tensors, got {type(p).__name__}")

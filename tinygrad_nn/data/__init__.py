@@ -4,10 +4,10 @@ Loaded when ``tinygrad_nn.data`` is first used, so that ``import tinygrad_nn`` i
 Pillow nor h5py. Knows nothing of Tensors.
 """
 
-from tinygrad_nn.data._course import read_course
-from tinygrad_nn.data._drawings import write_drawings
-from tinygrad_nn.data._folders import ImageSet, read_folder, split
-from tinygrad_nn.data._images import IMAGE_SUFFIXES, read_image
+from ._course import read_course
+from ._drawings import write_drawings
+from ._folders import ImageSet, read_folder, split
+from ._images import IMAGE_SUFFIXES, read_image
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_nn._errors import DataError, MissingExtraError
+from .._errors import DataError, MissingExtraError
 
 FILES = ("train_catvnoncat.h5", "test_catvnoncat.h5")
 
@@ -21,9 +21,8 @@ def read_course(folder):
     cat; ``classes`` is ``("non-cat", "cat")``. ``MissingExtraError`` without h5py;
     ``DataError`` when a file is missing, is not HDF5, or lacks a key.
 
-        >>> train_x, train_y, test_x, test_y, classes = read_course("datasets")
-        >>> train_x.shape, train_y.sum()
-        ((209, 64, 64, 3), np.int64(72))
+        train_x, train_y, test_x, test_y, classes = read_course("datasets")
+        train_x.shape, train_y.sum()                    # (209, 64, 64, 3), 72
     """
     h5py = _h5py()
     train, test = (Path(folder) / name for name in FILES)

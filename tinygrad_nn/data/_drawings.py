@@ -30,20 +30,22 @@ _VERSION = 1             # raise it whenever the same seed would draw something 
 
 _OVERSAMPLE = 4          # drawn this much larger, then reduced with Lanczos
 _LARGEST = 0.9           # share of the side that a subject may span
-_PLACE = (0.46, 0.54)    # where its middle lies, across and down
+_PLACE = (0.47, 0.53)    # where its middle lies, across and down
 _TILT = 0.05             # standard deviation of its turn (radians), shear and stretch
-_SUBJECT = (0.24, 0.31)  # share of the picture that it covers
-_DARK = (0.07, 0.09)     # share of outlines and black; and so on
-_WHITE = (0.10, 0.14)
-_BRIGHT = (0.02, 0.04)
+_SUBJECT = (0.26, 0.33)  # share of the picture that it covers
+_DARK = (0.07, 0.10)     # share of outlines and black; and so on
+_WHITE = (0.09, 0.15)
+_BRIGHT = (0.012, 0.022)
 
 _ROLES = ("wall", "line", "black", "white", "coat", "second", "accent", "blush")
 _COATS = ((232, 150, 78), (240, 214, 172), (156, 154, 160), (118, 128, 150), (160, 112, 80),
           (112, 82, 70), (78, 74, 86), (246, 242, 234), (200, 172, 150), (214, 118, 84))
 _ACCENTS = ((128, 194, 98), (246, 206, 76), (104, 178, 226), (240, 164, 66), (120, 206, 186))
 _WALLS = ((62, 78, 110), (52, 96, 104), (86, 74, 116), (68, 100, 76), (112, 76, 84),
-          (94, 84, 70), (44, 66, 84), (104, 92, 112), (78, 108, 112), (84, 62, 78))
-_BLACK, _WHITISH, _BLUSH = (58, 44, 52), (252, 250, 246), (242, 156, 160)
+          (94, 84, 70), (44, 66, 84), (34, 40, 62), (78, 108, 112), (52, 34, 46), (36, 52, 44))
+_BLACKS = ((58, 44, 52), (40, 38, 58), (76, 54, 44), (30, 28, 32))
+_WHITES = ((252, 250, 246), (248, 236, 214), (226, 236, 244))
+_BLUSH = (242, 156, 160)
 
 
 def _oval(x, y, a, b=None, turn=0.0):
@@ -211,7 +213,7 @@ def _cat_asleep(pen):
 def _cat_in_box(pen):
     _cat_head(pen)
     pen.fill([(-1.35, 0.95), (1.35, 0.95), (1.2, 2.1), (-1.2, 2.1)], "second")
-    pen.fill([(-1.35, 0.95), (1.35, 0.95), (1.5, 1.25), (-1.5, 1.25)], "accent")
+    pen.fill([(-1.35, 0.95), (1.35, 0.95), (1.5, 1.25), (-1.5, 1.25)], "second")
     pen.pair(_oval(0.6, 1.0, 0.27, 0.22))
 
 
@@ -226,7 +228,7 @@ _CATS = {
 
 def _rabbit(pen):
     pen.pair(_oval(0.42, -1.25, 0.34, 0.85, 0.15))
-    pen.pair(_oval(0.42, -1.2, 0.15, 0.5, 0.15), "blush", False)
+    pen.pair(_oval(0.42, -1.2, 0.14, 0.42, 0.15), "blush", False)
     pen.fur(_oval(0, 1.3, 1.05, 0.85))
     pen.fill(_oval(0, 1.45, 0.4, 0.45), "white", False)
     pen.fur(_oval(0, 0, 1.05, 0.85))
@@ -238,7 +240,7 @@ def _rabbit(pen):
 
 def _fish(pen):
     pen.fill(_smooth((1.2, 0), (2.1, -0.9), (1.9, 0), (2.1, 0.9)), "second")
-    pen.fill(_smooth((-0.4, -0.7), (0.2, -1.45), (0.9, -0.6)), "accent")
+    pen.fill(_smooth((-0.4, -0.7), (0.2, -1.35), (0.9, -0.6)), "accent")
     pen.fur(_smooth((-1.6, 0.1), (-1.1, -0.7), (-0.2, -1.0), (0.8, -0.7), (1.5, 0), (0.8, 0.7),
                     (-0.2, 1.0), (-1.1, 0.75)))
     pen.line((-0.6, -0.7), (-0.4, 0), (-0.6, 0.75))
@@ -288,7 +290,7 @@ def _car(pen):
     pen.fill(_oval(-1.65, 0.3, 0.2), "accent")
     pen.fill(_oval(1.7, 0.3, 0.17), "blush")
     pen.pair(_oval(1.0, 0.85, 0.42), "black")
-    pen.pair(_oval(1.0, 0.85, 0.24), "accent", False)
+    pen.pair(_oval(1.0, 0.85, 0.28), "second", False)
 
 
 def _flower(pen):
@@ -297,7 +299,7 @@ def _flower(pen):
     for k in range(6):
         a = k * np.pi / 3
         pen.fur(_oval(0.75 * np.cos(a), 0.75 * np.sin(a), 0.58, 0.42, a))
-    pen.fill(_oval(0, 0, 0.48), "accent")
+    pen.fill(_oval(0, 0, 0.4), "accent")
     pen.fill(_oval(0, 0, 0.24), "blush", False)
 
 
@@ -306,13 +308,14 @@ def _mug(pen):
     pen.fur(_smooth((-1.0, -0.9), (1.0, -0.9), (1.0, 0.2), (0.85, 1.05), (-0.85, 1.05),
                     (-1.0, 0.2)))
     pen.fill(_oval(0, -0.88, 1.0, 0.22), "white")
-    pen.fill(_even((0, -0.15), (0.3, -0.3), (0.42, 0.0), (0, 0.5)), "blush")
+    pen.fill(_even((0, -0.15), (0.26, -0.28), (0.36, 0.0), (0, 0.4)), "blush")
 
 
 def _boat(pen):
-    pen.line((0, -1.6), (0, 0.5))
-    pen.fill([(0.1, -1.5), (1.3, 0.2), (0.1, 0.2)], "second")
-    pen.fill([(-0.1, -1.2), (-1.0, 0.2), (-0.1, 0.2)], "accent")
+    pen.line((0, -1.7), (0, 0.5))
+    pen.fill([(0, -1.9), (0.6, -1.75), (0, -1.6)], "accent")
+    pen.fill([(0.1, -1.4), (1.3, 0.2), (0.1, 0.2)], "second")
+    pen.fill([(-0.1, -1.2), (-1.0, 0.2), (-0.1, 0.2)], "coat")
     pen.fur([(-1.6, 0.4), (1.6, 0.4), (1.1, 1.4), (-1.1, 1.4)])
     for x in (-0.6, 0, 0.6):
         pen.fill(_oval(x, 0.8, 0.2), "white" if x else "blush")
@@ -420,7 +423,8 @@ def _wall(rng, side):
 
 def _palette(rng):
     coat, second = rng.choice(len(_COATS), 2, replace=False)
-    colours = (_BLACK, _BLACK, _BLACK, _WHITISH, _COATS[coat], _COATS[second],
+    black, white = _BLACKS[rng.integers(len(_BLACKS))], _WHITES[rng.integers(len(_WHITES))]
+    colours = (black, black, black, white, _COATS[coat], _COATS[second],
                _ACCENTS[rng.integers(len(_ACCENTS))], _BLUSH)
     return np.clip(colours + rng.normal(0, 8, (len(_ROLES), 3)), 0, 255).astype(np.uint8)
 
@@ -437,7 +441,7 @@ def _picture(kinds, rng, size):
     image.paste(Image.fromarray(_palette(rng)[roles]), mask=Image.fromarray(
         np.where(roles, 255, 0).astype(np.uint8)))
     image = image.resize((size, size), Image.Resampling.LANCZOS)
-    light = rng.uniform(0.85, 1.05) * rng.normal(1, 0.03, 3)
+    light = rng.uniform(0.8, 1.1) * rng.normal(1, 0.03, 3)
     grain = rng.normal(0, 3, (size, size, 1))
     return Image.fromarray(np.clip(np.asarray(image) * light + grain, 0, 255).astype(np.uint8))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinygrad_nn._errors import DataError
-from tinygrad_nn.data._images import check_size, is_picture, read_image
+from .._errors import DataError
+from ._images import check_size, is_picture, read_image
 
 LAYOUT = "one sub-folder of pictures for each class is expected, such as {0}/cats and {0}/dogs"
 
@@ -54,8 +54,11 @@ def read_folder(folder, size, positive=None, on_unreadable="skip"):
     raised with ``on_unreadable="error"``. ``DataError`` when the folder is missing, is a file,
     has fewer than two sub-folders, or one of them has no picture that can be read.
 
-        >>> read_folder("pets", 64)
-        ImageSet(0: 1000 dogs, 1: 998 cats; x (1998, 64, 64, 3), 2 skipped)
+        >>> import tempfile
+        >>> from tinygrad_nn.data import write_drawings
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     read_folder(write_drawings(folder + "/pets", count=2, size=16), 16)
+        ImageSet(0: 2 other, 1: 2 cats; x (4, 16, 16, 3), 0 skipped)
     """
     if on_unreadable not in ("skip", "error"):
         raise ValueError(f'on_unreadable must be "skip" or "error"; got {on_unreadable!r}')

@@ -22,7 +22,7 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from tinygrad_nn._errors import DataError
+from .._errors import DataError
 
 # What counts as a picture. Not Pillow's own list, which has .pdf, .mpg and .h5 in it. HEIC is
 # here although Pillow alone cannot open it: it is then counted as unreadable, not passed over.
@@ -52,9 +52,12 @@ def read_image(path, size):
     and squashed to a square. Every failure, be it a missing file, a file that is no picture, a
     truncated one or a decompression bomb, is a ``DataError`` with ``.path`` and the reason.
 
-        >>> x = read_image("cat.jpg", 64)
-        >>> x.shape, x.dtype
-        ((64, 64, 3), dtype('float32'))
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile(suffix=".png") as f:
+        ...     Image.new("RGB", (40, 20), "red").save(f.name)
+        ...     x = read_image(f.name, 2)
+        >>> x.shape, x.dtype, x[0, 0].tolist()
+        ((2, 2, 3), dtype('float32'), [1.0, 0.0, 0.0])
     """
     size, path = check_size(size), os.fspath(path)
     try:

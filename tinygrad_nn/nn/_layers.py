@@ -11,8 +11,8 @@ from ._module import Module
 class Linear(Module):
     """``y = x @ weight.T + bias``: (N, in_features) to (N, out_features).
 
-    ``weight`` (out, in) and ``bias`` (out,) start uniform in ±1/sqrt(in_features), as in PyTorch.
-    ``rng``: a seed or a NumPy Generator; ``dtype``: of the parameters.
+    ``weight`` (out, in) and ``bias`` (out,) start uniform in ±1/sqrt(in_features), as in
+    PyTorch. ``rng``: a seed or a NumPy Generator; ``dtype``: of the parameters.
     """
 
     def __init__(self, in_features, out_features, bias=True, *, rng=None, dtype=np.float32):
@@ -21,8 +21,11 @@ class Linear(Module):
                 raise ValueError(f"Linear: {name} must be a positive integer, got {n!r}")
         rng = np.random.default_rng(rng)
         bound = 1 / np.sqrt(in_features)
-        self.weight = Tensor(rng.uniform(-bound, bound, (out_features, in_features)).astype(dtype))
-        self.bias = Tensor(rng.uniform(-bound, bound, out_features).astype(dtype)) if bias else None
+
+        def uniform(*shape):
+            return Tensor(rng.uniform(-bound, bound, shape).astype(dtype))
+        self.weight = uniform(out_features, in_features)
+        self.bias = uniform(out_features) if bias else None
 
     def forward(self, x):
         if x.shape[-1:] != self.weight.shape[1:]:

@@ -1,4 +1,5 @@
-"""Losses: averages over the batch. Prediction and target must have one shape; none broadcasts."""
+"""Losses: averages over the batch. Prediction and target must have one shape; none
+broadcasts."""
 
 import numpy as np
 
@@ -41,12 +42,13 @@ def binary_cross_entropy(p, t):
 
 def binary_cross_entropy_with_logits(z, t):
     """`binary_cross_entropy` of sigmoid(z), stable at any magnitude of the logits ``z``."""
-    return np.mean(_bernoulli_loss_of_logits(z, _targets("binary_cross_entropy_with_logits", z, t)))
+    t = _targets("binary_cross_entropy_with_logits", z, t)
+    return np.mean(_bernoulli_loss_of_logits(z, t))
 
 
 def _targets(name, p, t):
     t = t if hasattr(t, "shape") else np.asarray(t, p.dtype)
     if p.shape != t.shape:
-        raise ShapeError(f"{name}: predictions of shape {p.shape} and targets of shape {t.shape}; "
-                         "they must be equal, reshape the targets")
+        raise ShapeError(f"{name}: predictions of shape {p.shape} and targets of shape "
+                         f"{t.shape}; they must be equal, reshape the targets")
     return t if t.dtype == p.dtype else t.astype(p.dtype)

@@ -1,4 +1,5 @@
-"""`Module`: a tree of parameters with a ``forward``; `Sequential` runs modules one after another."""
+"""`Module`: a tree of parameters with a ``forward``; `Sequential` runs modules one after
+another."""
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from .._tensor import Tensor
 class Module:
     """The base of layers and models: attributes that are Tensors are parameters.
 
-    Attributes that are Modules, or lists of Modules, are its children. Parameters are named by the
-    dotted path to them, in the order of assignment.
+    Attributes that are Modules, or lists of Modules, are its children. Parameters are named by
+    the dotted path to them, in the order of assignment.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> class Scale(tn.nn.Module):
@@ -40,7 +41,8 @@ class Module:
                         yield f"{name}.{i}", v
 
     def named_parameters(self, prefix=""):
-        """(dotted name, Tensor) of every parameter, depth first; a shared one is listed once."""
+        """(dotted name, Tensor) of every parameter, depth first; a shared one is listed
+        once."""
         seen = set()
         for name, value in self._named(prefix):
             if id(value) not in seen:
@@ -74,7 +76,8 @@ class Module:
         wrong = [f"missing {name}" for name in own.keys() - state.keys()]
         wrong += [f"unexpected {name}" for name in state.keys() - own.keys()]
         wrong += [f"{name} has shape {np.shape(state[name])}, expected {own[name].shape}"
-                  for name in own.keys() & state.keys() if np.shape(state[name]) != own[name].shape]
+                  for name in own.keys() & state.keys()
+                  if np.shape(state[name]) != own[name].shape]
         if wrong:
             raise ShapeError(f"these weights do not fit {type(self).__name__}: "
                              + "; ".join(sorted(wrong)))
@@ -98,7 +101,8 @@ class Sequential(Module):
     def __init__(self, *modules):
         for m in modules:
             if not callable(m):
-                raise TypeError(f"Sequential takes modules or functions, got {type(m).__name__}")
+                raise TypeError("Sequential takes modules or functions, got "
+                                f"{type(m).__name__}")
         self.modules = list(modules)
 
     def _children(self):

@@ -11,9 +11,9 @@ what the parameters of their functions may be called is told in `tinygrad_nn._ta
     _activations   relu, sigmoid, softplus, softmax, log_softmax, logsumexp
     _zero          comparisons, positions, shapes
 
-Kinks, decided once, the same in both modes: relu'(0) = 0; abs'(0) = 0; ties of max, min, maximum,
-minimum (and so of clip at its limits) share the gradient evenly; sort keeps the order of equal
-keys; the Euclidean norm'(0) = 0; hypot'(0, 0) = 0.
+Kinks, decided once, the same in both modes: relu'(0) = 0; abs'(0) = 0; ties of max, min,
+maximum, minimum (and so of clip at its limits) share the gradient evenly; sort keeps the order
+of equal keys; the Euclidean norm'(0) = 0; hypot'(0, 0) = 0.
 """
 
 from .._core import install_methods

@@ -73,7 +73,8 @@ def _logsumexp_vjp(g, shape, x, y, axis=None, keepdims=False):
 
 
 def _logsumexp_jvp(t, shape, x, y, axis=None, keepdims=False):
-    return np.sum(t * np.exp(x - spread(y, shape, axis, keepdims)), axis=axis, keepdims=keepdims)
+    share = np.exp(x - spread(y, shape, axis, keepdims))
+    return np.sum(t * share, axis=axis, keepdims=keepdims)
 
 
 rule(logsumexp, vjp=_logsumexp_vjp, jvp=_logsumexp_jvp)

@@ -1,4 +1,5 @@
-"""Products: matmul and what is made of it, einsum, and `dense`, the product of a linear layer."""
+"""Products: matmul and what is made of it, einsum, and `dense`, the product of a linear
+layer."""
 
 import string
 
@@ -41,8 +42,8 @@ def dense(x, w):
     through ``w.T`` it would be a transposed view, to be copied in every step.
     """
     if not x.shape or w.ndim != 2 or x.shape[-1] != w.shape[1]:
-        raise ShapeError(f"dense: x of shape {x.shape} and weights of shape {w.shape} (out, in) do "
-                         "not multiply: the last axis of both must be equal")
+        raise ShapeError(f"dense: x of shape {x.shape} and weights of shape {w.shape} (out, in) "
+                         "do not multiply: the last axis of both must be equal")
     return x @ w.T
 
 
@@ -66,8 +67,8 @@ def _tensordot(a, b, axes=2):
     keep_b = [i for i in range(np.ndim(b)) if i not in right]
     sizes_a, sizes_b = [np.shape(a)[i] for i in left], [np.shape(b)[i] for i in right]
     if sizes_a != sizes_b:
-        raise ShapeError(f"np.tensordot: shapes {np.shape(a)} and {np.shape(b)}: the axes to sum "
-                         f"over, {left} and {right}, have sizes {sizes_a} and {sizes_b}")
+        raise ShapeError(f"np.tensordot: shapes {np.shape(a)} and {np.shape(b)}: the axes to "
+                         f"sum over, {left} and {right}, have sizes {sizes_a} and {sizes_b}")
     n = int(np.prod(sizes_a, dtype=int))
     shape = [np.shape(a)[i] for i in keep_a] + [np.shape(b)[i] for i in keep_b]
     rows = np.prod([np.shape(a)[i] for i in keep_a], dtype=int)
@@ -99,9 +100,9 @@ composite(np.vdot, lambda a, b: np.matmul(np.ravel(a), np.ravel(b)))
 
 
 # ---------------------------------------------------------------- einsum
-# Multilinear: the gradient by one operand is an einsum of g with the others. Before it is recorded
-# an ellipsis becomes letters and a repeated letter within an operand a diagonal, so that every
-# operand has each letter once.
+# Multilinear: the gradient by one operand is an einsum of g with the others. Before it is
+# recorded an ellipsis becomes letters and a repeated letter within an operand a diagonal, so
+# that every operand has each letter once.
 
 @primitive
 def _einsum(*operands, subscripts, optimize=False):
@@ -143,7 +144,8 @@ def _written_einsum(*operands, optimize=False):
     text, arrow, out = subscripts.replace(" ", "").partition("->")
     ins = text.split(",")
     if len(ins) != len(arrays):
-        raise ValueError(f"np.einsum: {subscripts!r} names {len(ins)} operands, {len(arrays)} given")
+        raise ValueError(f"np.einsum: {subscripts!r} names {len(ins)} operands, "
+                         f"{len(arrays)} given")
     spare = [c for c in string.ascii_letters if c not in subscripts]
     dots = [np.ndim(x) - len(s.replace("...", "")) if "..." in s else 0
             for s, x in zip(ins, arrays, strict=True)]
@@ -156,8 +158,8 @@ def _written_einsum(*operands, optimize=False):
         out = letters + "".join(sorted(c for c in set(named) - set(letters)
                                        if named.count(c) == 1))
     pairs = [_without_repeats(s, x) for s, x in zip(ins, arrays, strict=True)]
-    return _einsum(*(x for _, x in pairs), subscripts=",".join(s for s, _ in pairs) + "->" + out,
-                   optimize=optimize)
+    ins = ",".join(s for s, _ in pairs)
+    return _einsum(*(x for _, x in pairs), subscripts=f"{ins}->{out}", optimize=optimize)
 
 
 def _without_repeats(letters, x):

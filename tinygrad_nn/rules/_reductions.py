@@ -141,9 +141,7 @@ composite(np.linalg.norm, _norm)
 
 for _ufunc, _reduce, _accumulate in ((np.add, np.sum, np.cumsum), (np.maximum, np.max, None),
                                      (np.minimum, np.min, None)):
-    UFUNC_METHODS[_ufunc, "reduce"] = (
-        lambda a, axis=0, dtype=None, out=None, keepdims=False, _run=_reduce:
-        _run(a, axis=axis, keepdims=keepdims))
-    if _accumulate:
-        UFUNC_METHODS[_ufunc, "accumulate"] = (
-            lambda a, axis=0, dtype=None, out=None, _run=_accumulate: _run(a, axis=axis))
+    for _method, _run in (("reduce", _reduce), ("accumulate", _accumulate)):
+        if _run is not None:
+            UFUNC_METHODS[_ufunc, _method] = (
+                lambda a, axis=0, run=_run, **kwargs: run(a, axis=axis, **kwargs))

@@ -1,8 +1,11 @@
-"""What moves, picks, repeats or joins elements without computing: indexing, reshape, concatenate.
+"""What moves, picks, repeats or joins elements without computing: indexing, reshape,
+concatenate.
 
 All linear. The transpose of picking is adding back at the same places (`scatter`), and the
 transpose of that is picking again, so every order works.
 """
+
+import itertools
 
 import numpy as np
 
@@ -93,7 +96,8 @@ composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool), m, 0.
 
 def _reshape_transpose(g, shape, order="C", copy=None):
     if order not in ("C", "F"):
-        raise NoRuleError(f"np.reshape with order={order!r} depends on the memory layout: use C")
+        raise NoRuleError(f"np.reshape with order={order!r} depends on the layout in memory: "
+                          "use C")
     return np.reshape(g, shape, order=order)
 
 
@@ -112,7 +116,7 @@ linear(np.swapaxes, lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 linear(np.moveaxis, _moveaxis_transpose)
 linear(np.squeeze, lambda g, shape, axis=None: _back(g, shape))
 linear(np.expand_dims, lambda g, shape, axis=None: _back(g, shape))
-linear(np.broadcast_to, lambda g, shape, subok=False: g)      # the sweep sums what was broadcast
+linear(np.broadcast_to, lambda g, shape, subok=False: g)        # the sweep sums it
 linear(np.copy, lambda g, order="K", subok=False: g)
 composite(np.ravel, lambda a, order="C": np.reshape(a, -1, order=order))
 composite(np.atleast_1d, lambda *arys: _at_least(1, arys))
@@ -210,8 +214,8 @@ def _join_jvp(ts, arrays, axis):
                            for t, a in zip(ts, arrays, strict=True)], axis)
 
 
-variadic(_join, save=lambda *arrays: [np.shape(a) for a in arrays], vjp=_join_vjp, jvp=_join_jvp,
-         moves=True)
+variadic(_join, save=lambda *arrays: [np.shape(a) for a in arrays], vjp=_join_vjp,
+         jvp=_join_jvp, moves=True)
 
 
 def _concatenate(arrays, axis=0, *, dtype=None, casting="same_kind"):
@@ -229,7 +233,9 @@ def _block(arrays):
         return 1 + max(map(depth, a)) if isinstance(a, list) else 0
 
     def join(a, level):
-        return _join(*(join(b, level - 1) for b in a), axis=-level) if isinstance(a, list) else a
+        if not isinstance(a, list):
+            return a
+        return _join(*(join(b, level - 1) for b in a), axis=-level)
 
     def pad(a, ndim):
         return [pad(b, ndim) for b in a] if isinstance(a, list) else _at_least(ndim, [a])
@@ -259,13 +265,13 @@ def _array_split(ary, indices_or_sections, axis=0):
         size, extra = divmod(n, indices_or_sections)
         cuts = np.cumsum([0] + [size + 1] * extra + [size] * (indices_or_sections - extra))
     head = (slice(None),) * axes(axis, ary.ndim)[0]
-    return [ary[(*head, slice(int(lo), int(hi)))] for lo, hi in zip(cuts, cuts[1:], strict=False)]
+    return [ary[(*head, slice(int(lo), int(hi)))] for lo, hi in itertools.pairwise(cuts)]
 
 
 def _split(ary, indices_or_sections, axis=0):
     if not np.iterable(indices_or_sections) and ary.shape[axis] % indices_or_sections:
-        raise ValueError(f"np.split: axis {axis} of length {ary.shape[axis]} does not divide into "
-                         f"{indices_or_sections} equal parts: use np.array_split")
+        raise ValueError(f"np.split: axis {axis} of length {ary.shape[axis]} does not divide "
+                         f"into {indices_or_sections} equal parts: use np.array_split")
     return _array_split(ary, indices_or_sections, axis)
 
 
