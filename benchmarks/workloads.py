@@ -46,9 +46,9 @@ def chain(n, size, arrays=False):
     return Chain(x, factor, term, np.linspace(1.0, 2.0, size), n)
 
 
-def mlp(layers, samples, rate=0.0075):
+def mlp(layers, samples, seed, rate=0.0075):
     """Pixels uniform in 0..1, random labels, weights ``randn / sqrt(inputs)``, biases 0."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     x = rng.random((samples, layers[0]), dtype=np.float32)
     y = rng.integers(0, 2, (samples, 1)).astype(np.float32)
     weights = [rng.standard_normal((n, m), dtype=np.float32) / np.float32(m ** 0.5)

@@ -71,6 +71,8 @@ for _fn in (np.power, np.float_power):
     row(_fn, "real", call=lambda x, fn=_fn: fn(x, 3), note="to an integer")
 row(np.divmod, "real", "real", shapes=BROADCAST)
 row(np.where, "real", "real", shapes=BROADCAST, call=lambda a, b: np.where(a > b, a, b))
+row(np.select, "real", "real", shapes=BROADCAST,
+    call=lambda a, b: np.select([a > b, a > 0], [a, a * b], 2.0))
 row(np.clip, "real", call=lambda x: np.clip(x, -1.0, 1.0))
 row(np.clip, "real", call=lambda x: np.clip(x, None, 1.0), note="above only")
 row(np.clip, "real", call=lambda x: x.clip(min=-1.0), note="method, below only")

@@ -3,6 +3,7 @@
 import copy
 import operator
 import pickle
+import re
 import warnings
 import weakref
 
@@ -125,7 +126,7 @@ def test_iteration_and_transposes_are_recorded():
     w = Tensor(A([[1.0, 2.0], [3.0, 4.0]]))
     first, second = w
     (first * 10 + second.T * w.T[0] + w.mT[1]).sum().backward()
-    np.testing.assert_array_equal(w.grad, [[13.0, 14.0], [2.0, 4.0]])
+    np.testing.assert_array_equal(w.grad, [[13.0, 11.0], [5.0, 4.0]])
 
 
 def test_hash_is_identity_and_equality_elementwise():
@@ -186,7 +187,8 @@ def test_detach_is_a_leaf_without_history():
 def test_repr_shows_values_dtype_and_origin():
     w = Tensor(A([1.5, 2.0], np.float32))
     assert repr(w) == "Tensor([1.5, 2. ], dtype=float32)"
-    for y, made in ((w * 2, "multiply"), (w.sum(), "sum"), (tn.relu(w), "relu"), (w[0], "getitem")):
+    for y, made in ((w * 2, "multiply"), (w.sum(), "sum"), (tn.relu(w), "relu"),
+                    (w[0], "getitem")):
         assert repr(y).startswith("Tensor(") and made in repr(y) and "float32" in repr(y)
     assert "3." in repr(w * 2) and "4." in repr(w * 2)
     assert "1.5" in str(w) and "float64" in repr(Tensor(1.0))
@@ -251,8 +253,9 @@ def test_weak_references_work():
 BINARY = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
           "**": operator.pow, "//": operator.floordiv, "%": operator.mod}
 OPERANDS = {
-    "float": 1.5, "int": 3, "bool": True, "float64": np.float64(1.5), "float32": np.float32(1.5),
-    "int64": np.int64(3), "0-d": A(1.5), "array": A([1.5, 0.4, 2.5]), "ints": A([1, 2, 3]),
+    "float": 1.5, "int": 3, "bool": True, "float64": np.float64(1.5),
+    "float32": np.float32(1.5), "int64": np.int64(3), "0-d": A(1.5),
+    "array": A([1.5, 0.4, 2.5]), "ints": A([1, 2, 3]),
     "float32 array": A([1.5, 0.4, 2.5], np.float32), "list": [1.5, 0.4, 2.5],
     "column": A([[1.5], [0.3]]), "Tensor": Tensor([1.5, 0.4, 2.5]), "0-d Tensor": Tensor(1.5),
     "wide Tensor": Tensor(np.full((2, 3), 1.5)), "negative strides": A([1.5, 0.4, 2.5])[::-1],
@@ -293,7 +296,7 @@ def test_operators_with_lists_and_numbers_in_forward_mode(sign):
             y, dy = tn.jvp(lambda x, f=f, c=c: f(x, c), (x,), (np.ones(2),))
             np.testing.assert_array_equal(y, f(x, b))
             if sign != "//":
-                each = [numeric(lambda v, f=f, k=k: f(v, b)[k], x)[k] for k in range(2)]
+                each = [numeric(lambda v, f=f, k=k, b=b: f(v, b)[k], x)[k] for k in range(2)]
                 np.testing.assert_allclose(dy, each, rtol=1e-6)
 
 
@@ -345,8 +348,8 @@ def test_matmul_with_lists():
 
 @pytest.mark.parametrize("op", [operator.eq, operator.ne, operator.lt, operator.le, operator.gt,
                                 operator.ge])
-@pytest.mark.parametrize("other", [2.0, 2, A([2.0, 1.0, 3.0]), [2.0, 1.0, 3.0], A(2), np.float32(2),
-                                   Tensor([2.0, 1.0, 3.0])])
+@pytest.mark.parametrize("other", [2.0, 2, A([2.0, 1.0, 3.0]), [2.0, 1.0, 3.0], A(2),
+                                   np.float32(2), Tensor([2.0, 1.0, 3.0])])
 def test_comparisons_give_plain_arrays(op, other):
     a = A([1.0, 2.0, 3.0])
     b = np.asarray(plain(other))
@@ -393,12 +396,11 @@ def test_promotion_is_numpys_and_gradients_keep_the_leafs_dtype(dtype, other, op
     w = Tensor(a)
     with np.errstate(all="ignore"):
         want, y = f(a), f(w)
-    assert y.dtype == want.dtype
+        y.backward(np.ones(2))
+        _, dy = tn.jvp(f, (a,), (np.ones(2, dtype),))
+    assert y.dtype == dy.dtype == want.dtype
     np.testing.assert_array_equal(y.data, want)
-    y.sum().backward()
     assert w.grad.dtype == dtype and w.grad.shape == (2,)
-    _, dy = tn.jvp(f, (a,), (np.ones(2, dtype),))
-    assert dy.dtype == want.dtype
     np.testing.assert_allclose(dy.astype(dtype), w.grad, rtol=2e-3)
 
 
@@ -433,14 +435,16 @@ METHODS = {
     "reshape list": lambda x: x.reshape([6]), "reshape -1": lambda x: x.reshape(-1),
     "transpose": lambda x: x.transpose(), "transpose ints": lambda x: x.transpose(1, 0),
     "transpose tuple": lambda x: x.transpose((1, 0)), "std": lambda x: x.std(),
-    "var": lambda x: x.var(axis=0), "ravel": lambda x: x.ravel(), "flatten": lambda x: x.flatten(),
-    "clip": lambda x: x.clip(0.4, 0.9), "cumsum": lambda x: x.cumsum(1), "copy": lambda x: x.copy(),
+    "var": lambda x: x.var(axis=0), "ravel": lambda x: x.ravel(),
+    "flatten": lambda x: x.flatten(), "clip": lambda x: x.clip(0.4, 0.9),
+    "cumsum": lambda x: x.cumsum(1), "copy": lambda x: x.copy(),
     "repeat": lambda x: x.repeat(2, axis=0), "squeeze": lambda x: x[:1].squeeze(),
     "swapaxes": lambda x: x.swapaxes(0, 1), "take": lambda x: x.take(A([0, 2, 2]), axis=1),
     "trace": lambda x: x.trace(), "diagonal": lambda x: x.diagonal(),
     "dot": lambda x: x.dot(np.ones((3, 2))), "astype": lambda x: x.astype(np.float32),
     "index": lambda x: x[:, 1], "mask": lambda x: x[A([[1, 0, 1], [0, 0, 1]]) > 0],
-    "fancy": lambda x: x[A([0, 1, 1]), A([2, 0, 0])], "newaxis": lambda x: x[:, None, ..., ::-1],
+    "fancy": lambda x: x[A([0, 1, 1]), A([2, 0, 0])],
+    "newaxis": lambda x: x[:, None, ..., ::-1],
 }
 OURS = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "relu": tn.relu, "sigmoid": tn.sigmoid}
 
@@ -509,7 +513,8 @@ def test_backward_without_a_seed_takes_one_element(shape):
 
 def test_backward_with_a_seed():
     w = Tensor([1.0, 2.0, 3.0])
-    for seed in (A([1.0, 10.0, 100.0]), [1.0, 10.0, 100.0], [1, 10, 100], A([1, 10, 100], "f4")):
+    for seed in (A([1.0, 10.0, 100.0]), [1.0, 10.0, 100.0], [1, 10, 100],
+                 A([1, 10, 100], "f4")):
         w.grad = None
         (w * w).backward(seed)
         np.testing.assert_array_equal(w.grad, [2, 40, 600])
@@ -519,7 +524,7 @@ def test_backward_with_a_seed():
 def test_backward_without_a_seed_is_refused_for_several(shape):
     w = Tensor(np.ones(shape))
     y = w * w
-    with pytest.raises(tn.ShapeError, match=r"\(" + ", ?".join(map(str, shape)) + r".*backward\(g\)"):
+    with pytest.raises(tn.ShapeError, match=re.escape(str(shape)) + r".*backward\(g\)"):
         y.backward()
     assert w.grad is None
     y.backward(np.ones(shape))                      # the graph is still there
@@ -663,7 +668,8 @@ def test_two_leaves_and_the_seed_share_nothing(f):
 
 
 @pytest.mark.parametrize("f", [
-    lambda a, c: a * c, lambda a, c: c * a, lambda a, c: a @ c, lambda a, c: np.einsum("i,i->i", a, c),
+    lambda a, c: a * c, lambda a, c: c * a, lambda a, c: a @ c,
+    lambda a, c: np.einsum("i,i->i", a, c),
     lambda a, c: np.where(c > 0, a, c), lambda a, c: a[c.astype(int) * 0], lambda a, c: a / c,
     lambda a, c: np.dot(a, c), lambda a, c: np.outer(a, c), lambda a, c: a.sum() * c.sum(),
 ])
@@ -699,7 +705,8 @@ shapes = hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=3, max_side=3,
 @given(shapes, st.tuples(*[st.sampled_from([np.float32, np.float64])] * 3))
 @settings(max_examples=60, deadline=None)
 def test_gradients_have_the_shape_and_dtype_of_their_leaf(broadcast, dtypes):
-    leaves = [Tensor(np.full(s, 1.5, d)) for s, d in zip(broadcast.input_shapes, dtypes, strict=True)]
+    leaves = [Tensor(np.full(shape, 1.5, dtype))
+              for shape, dtype in zip(broadcast.input_shapes, dtypes, strict=True)]
     kept = [t.data.copy() for t in leaves]
     a, b, c = leaves
     y = np.where(a > 1, a * b, c) + c / b - np.maximum(a, c) * 2
@@ -720,7 +727,8 @@ def test_under_no_grad_operations_give_arrays():
     with tn.no_grad():
         results = [w * 2, 2 * w, w + w, -w, w @ w, np.exp(w), np.sum(w), w[0], tn.relu(w),
                    np.concatenate([w, w]), np.where(w > 0, w, 0.0), w.reshape(2, 1), np.var(w),
-                   np.linalg.norm(w), w.T, tn.softmax(w), np.einsum("i->", w), w.astype(np.float32)]
+                   np.linalg.norm(w), w.T, tn.softmax(w), np.einsum("i->", w),
+                   w.astype(np.float32)]
         list(w)
     assert all(isinstance(r, (np.ndarray, np.generic)) for r in results)
     assert isinstance(w * 2, Tensor)

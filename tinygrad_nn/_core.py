@@ -252,14 +252,16 @@ METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log
 
 
 def install_operators(cls, two, one):
-    """Give ``cls`` Python's operators, through ``two(ufunc, a, b)`` and ``one(ufunc, a)``."""
+    """Give ``cls`` Python's operators: ``two(ufunc)`` of two operands, ``one(ufunc)`` of one.
+    """
     for name, fn in {**BINARY, **COMPARE}.items():
+        operate = two(fn)
         if name != "pow":
-            setattr(cls, f"__{name}__", lambda self, other, fn=fn: two(fn, self, other))
+            setattr(cls, f"__{name}__", operate)
         if name in BINARY:
-            setattr(cls, f"__r{name}__", lambda self, other, fn=fn: two(fn, other, self))
+            setattr(cls, f"__r{name}__", lambda self, other, run=operate: run(other, self))
     for name, fn in UNARY.items():
-        setattr(cls, f"__{name}__", lambda self, fn=fn: one(fn, self))
+        setattr(cls, f"__{name}__", one(fn))
 
 
 def install_methods(*more):
@@ -286,5 +288,5 @@ def install_methods(*more):
     Box.flatten = Box.ravel
 
 
-install_operators(Box, lambda fn, a, b: apply(fn, (a, b), {}),
-                  lambda fn, a: apply(fn, (a,), {}))
+install_operators(Box, lambda fn: lambda a, b: apply(fn, (a, b), {}),
+                  lambda fn: lambda a: apply(fn, (a,), {}))

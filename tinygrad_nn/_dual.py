@@ -8,6 +8,7 @@ Structural zeros need no mask here: a selection takes the tangent of what it sel
 import numpy as np
 
 from ._core import Box, astype, run
+from ._messages import not_real
 from ._table import plan_for
 
 
@@ -45,6 +46,8 @@ class Dual(Box):
             if not active:
                 return out
         with np.errstate(all="ignore"):
+            if out.dtype.kind != "f":
+                not_real(rule.fn, out.dtype)
             t = plan_for(rule.fn, mask).push(tangents, (out, *values, kwargs))
             if t.shape != out.shape:
                 t = np.broadcast_to(t, out.shape)

@@ -34,7 +34,7 @@ def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=
     inputs = tuple(tree_map(lambda x: np.array(x, np.float64), x) for x in inputs)
     if order == 2:
         gradcheck(f, *inputs, modes=modes, eps=eps, rtol=rtol, atol=atol)
-        f, inputs = _projected_gradient(f, inputs), inputs
+        f = _projected_gradient(f, inputs)
     eps = np.finfo(np.float64).eps ** (1 / 3) if eps is None else eps
     names = [name for k, x in enumerate(inputs) for name, _ in flatten(x, f"input {k}")]
     numeric = _numeric(f, inputs, eps)
@@ -122,5 +122,6 @@ def _compare(mode, order, name, x, exact, numeric, rtol, atol):
         index = tuple(int(j) for j in np.unravel_index(i, x.shape))
         raise GradcheckError(
             f"{mode} mode, order {order}: the derivative of output element {k} by {name} at "
-            f"index {index} is {exact[k, i]:.10g}, central differences give {numeric[k, i]:.10g} "
-            f"(tolerance {tolerance:.2g}; {int(wrong.sum())} of {wrong.size} entries differ)")
+            f"index {index} is {exact[k, i]:.10g}, central differences give "
+            f"{numeric[k, i]:.10g} (tolerance {tolerance:.2g}; {wrong.sum()} of {wrong.size} "
+            "entries differ)")

@@ -56,39 +56,39 @@ FREED = _Freed()
 
 # ---------------------------------------------------------------- mutation
 
-def at_risk(reads, args, values):
-    """What of the saved values a user can write to: constants, leaves and views of either.
+def exposed(a, v):
+    """What a user could write to of argument ``a`` with the value ``v``, or None.
 
-    A leaf stands for its array, since its version counts too. None, one, or a tuple of them.
+    A constant array, or a view of something else; a leaf stands for its array, since its
+    version counts too; within a transform also the leaf that it closes over.
     """
-    risk = []
-    for k in reads:
-        v = values[k]
-        if k == -1:                                                  # keyword arguments
-            for w in v.values():
-                risk += [i for i in (w if isinstance(w, tuple) else (w,))
-                         if isinstance(i, ndarray)]
-        elif k and isinstance(v, ndarray):
-            a = args[k - 1]
-            if a is v or (a.node is not None and v.base is not None):
-                risk.append(v)
-            elif a.node is None:
-                risk.append(a)
-        elif k and isinstance(v, Box) and getattr(v, "node", v) is None:
-            risk.append(v)                              # a leaf that a transform closes over
+    if isinstance(v, ndarray):
+        if a is v:
+            return v
+        return a if a.node is None else v if v.base is not None else None
+    return v if isinstance(v, Box) and getattr(v, "node", v) is None else None
+
+
+def at_risk(reads, args, values):
+    """Of the saved values what `exposed` names: None, one thing, or a tuple of them."""
+    risk = [exposed(args[k - 1], values[k]) for k in reads if k > 0]
+    if -1 in reads:                                                  # keyword arguments
+        for w in values[-1].values():
+            risk += [i for i in (w if isinstance(w, tuple) else (w,)) if isinstance(i, ndarray)]
+    risk = [r for r in risk if r is not None]
     return None if not risk else risk[0] if len(risk) == 1 else tuple(risk)
 
 
 def stamp(v):
     """A number that changes when the content of what `at_risk` returned does."""
-    if isinstance(v, ndarray):
+    if isinstance(v, (ndarray, np.generic)):
         if v.nbytes <= 4096:
             return hash(v.tobytes())
         step = max(1, round(64 ** (1 / v.ndim)))
         return hash(v[tuple([slice(None, None, -(-n // step)) for n in v.shape])].tobytes())
     if v.__class__ is tuple:
         return hash(tuple(map(stamp, v)))
-    return stamp(v._data) + v.version
+    return stamp(v._data) + getattr(v, "version", 0)
 
 
 def watch(n, risk):
@@ -96,7 +96,8 @@ def watch(n, risk):
     NumPy."""
     n.risk, n.stamp = risk, stamp(risk)
     frame = sys._getframe(2)
-    while frame.f_globals.get("__name__", "").partition(".")[0] in ("tinygrad_nn", "numpy"):
+    while (name := frame.f_globals.get("__name__", ""))[:11] == "tinygrad_nn" or (
+            name[:6] == "numpy."):
         frame = frame.f_back
     n.code, n.lasti = frame.f_code, frame.f_lasti
 
@@ -118,34 +119,29 @@ def sweep(roots, free=True):
 
     ``free=False`` keeps the graph for another sweep.
     """
-    totals, grads = {}, {}
+    grads = {}                                  # of nodes and leaves; nodes leave it again
     for t, g in roots:
-        into, key = (totals, t) if t.node is None else (grads, t.node)
-        into[key] = into[key] + g if key in into else g
-    order = _in_order(list(grads))
+        key = t.node or t
+        grads[key] = grads[key] + g if key in grads else g
+    order = _in_order([n for n in grads if n.__class__ is Node])
     masks = {}
     with np.errstate(all="ignore"):
         while order:
             n = order.pop()
-            g = grads.pop(n)
             plan = n.plan
             parents = n.parents
-            ds = plan.pull(g, n.saved, parents)
+            ds = plan.pull(grads.pop(n), n.saved, parents)
             if masks or plan.selects:
                 ds, lives = _careful(n, ds, masks.pop(n, None))
                 _join(masks, parents, lives, grads)
             for p, d in zip(parents, ds):                                  # noqa: B905
                 if d.shape != p.shape or d.dtype is not p.dtype:
                     d = fit(d, p.shape, p.dtype)
-                into = grads if p.__class__ is Node else totals
-                if p in into:
-                    into[p] = into[p] + d
-                else:
-                    into[p] = d
+                grads[p] = grads[p] + d if p in grads else d
             if free:
-                n.saved = n.risk = None
                 n.parents = FREED
-    return totals
+                n.saved = n.risk = None
+    return grads
 
 
 def _in_order(order):

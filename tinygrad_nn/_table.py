@@ -138,13 +138,14 @@ class Plan:
     Rejected: nested closures instead of generated source, three calls for each gradient.
     """
 
-    __slots__ = ("fn", "guarded", "kind", "moves", "plain", "pull", "push", "reads", "save",
-                 "selects")
+    __slots__ = ("first", "fn", "guarded", "kind", "moves", "plain", "pull", "push", "reads",
+                 "save", "second", "selects")
 
     def __init__(self, rule, mask):
         self.fn, self.kind = rule.fn, rule.kind
         self.moves, self.selects = rule.moves, rule.selects
         self.save, self.reads, self.guarded = None, (), False
+        self.first = self.second = False        # whether the first, the second argument is read
         active = [i for i in range(len(rule.vjps)) if mask >> i & 1]
         # plain: every boxed argument has a derivative, so the short paths can record it
         self.plain = (rule.kind not in ("zero", "composite", "variadic")
@@ -165,6 +166,7 @@ class Plan:
                 if p != "shape":
                     wanted[POSITION.get(p, -1)] = None
         self.reads = tuple(wanted)
+        self.first, self.second = 1 in wanted, 2 in wanted
         self.guarded = rule.kind == "elementwise" and bool(wanted)
         if wanted:
             self.save = operator.itemgetter(*wanted)
@@ -211,8 +213,14 @@ def _source(f, name, kind, incoming, env, ref, shape):
             parts.append(f"{ref(-1)}[{p!r}]" if required
                          else f"{ref(-1)}.get({p!r}, {name}_{p})")
     call = f"{name}({', '.join(parts)})"
+    code = getattr(f, "__code__", None)
+    if len(parts) == 1 and code and code.co_code == _IDENTITY:      # lambda b: b
+        call = parts[0]
     return {"elementwise": f"{incoming} * {call}",
             "select": f"keep({incoming}, {call})"}.get(kind, call)
+
+
+_IDENTITY = (lambda a: a).__code__.co_code
 
 
 def _tangent(rule, i, t, env):

@@ -6,24 +6,26 @@ an operation on ten numbers.
 """
 
 import contextlib
+import functools
 import operator
 from contextvars import ContextVar
 
 import numpy as np
 
+from . import rules  # noqa: F401  the operators below look their rules up
 from ._core import SIGNS, Box, apply, install_operators, run
 from ._errors import DetachError, GraphError, NoRuleError, ShapeError
-from ._graph import FREED, Node, at_risk, count, ndarray, sweep, watch
+from ._graph import FREED, Node, at_risk, count, exposed, ndarray, sweep, watch
 from ._messages import explain, name_of, not_real
-from ._table import PLANS, plan_for
+from ._table import plan_for
 
 _paused = ContextVar("paused", default=0)             # how many no_grad blocks are open
 paused = _paused.get
-new = object.__new__
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 NUMBERS = {float, int, bool, np.float64, np.float32, np.int64, np.bool_}
 PLAIN = {ndarray, *NUMBERS}
 NO_KEYWORDS = {}
+new = object.__new__
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -103,9 +105,9 @@ class Tensor(Box):
                                  "gradient of that shape: y.backward(g), or reduce it with "
                                  ".sum()")
             g = np.ones(self.shape, self.dtype)
-        g = np.asarray(g, self.dtype)
-        if g.shape != self.shape:
-            raise ShapeError(f"backward(g): g has shape {g.shape}, the Tensor {self.shape}")
+        elif isinstance(g, Box):
+            raise DetachError("backward(g) takes a plain array: pass g.data")
+        g = as_seed(g, self, "the gradient given to backward()")
         given = set()
         for leaf, d in sweep([(self, g)]).items():
             if leaf.grad is not None:
@@ -133,9 +135,9 @@ class Tensor(Box):
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):
         if not kwargs and method == "__call__":
             if len(args) == 2:
-                return binary(ufunc, *args)
+                return binary(ufunc)(*args)
             if len(args) == 1:
-                return unary(ufunc, self)
+                return unary(ufunc)(self)
         return Box.__array_ufunc__(self, ufunc, method, *args, **kwargs)
 
     def __float__(self):
@@ -201,6 +203,18 @@ def as_float_array(data, what="a Tensor"):
     raise TypeError(f"{what} holds real floating numbers, got dtype {x.dtype}: {hint}")
 
 
+def as_seed(g, x, what):
+    """``g`` as a gradient or tangent of ``x``: of its shape, in its dtype; never complex."""
+    if not isinstance(g, Box):
+        g = np.asarray(g)
+        if g.dtype.kind not in "fiub":
+            raise TypeError(f"{what} must be real numbers, got dtype {g.dtype}")
+        g = g.astype(x.dtype, copy=False)
+    if g.shape != x.shape:
+        raise ShapeError(f"{what} has shape {g.shape}, expected {x.shape}")
+    return g
+
+
 def leaf(data, level):
     """The variable of a transform: a Tensor of its own level; ``data`` may be a box."""
     t = new(Tensor)
@@ -250,72 +264,79 @@ def _made(plan, level, out, parents, saved, risk):
     return t
 
 
-def unary(fn, a):
-    """The short path for one argument."""
-    plan = PLANS.get((fn, 1)) or plan_for(fn, 1)
-    level = a.level
-    if not plan.plain or (level == 0 and paused()):
-        return apply(fn, (a,), {})
-    x = a._data
-    out = fn(x)
-    if plan.save is None:
-        return _made(plan, level, out, (a.node or a,), None, None)
-    values = (out, x, NO_KEYWORDS)
-    return _made(plan, level, out, (a.node or a,), plan.save(values),
-                 at_risk(plan.reads, (a,), values))
+@functools.cache
+def unary(fn):
+    """The short path of a ufunc of one argument: a function of a Tensor."""
+    plan = plan_for(fn, 1)
 
-
-def binary(fn, a, b):
-    """The short path for two arguments."""
-    if a.__class__ is Tensor:
+    def operate(a):
         level = a.level
-        if b.__class__ is Tensor:
-            if level == b.level:
+        if not plan.plain or (level == 0 and paused()):
+            return apply(fn, (a,), {})
+        x = a._data
+        out = fn(x)
+        if plan.save is None:
+            return _made(plan, level, out, (a.node or a,), None, None)
+        values = (out, x, NO_KEYWORDS)
+        return _made(plan, level, out, (a.node or a,), plan.save(values),
+                     at_risk(plan.reads, (a,), values))
+    return operate
+
+
+@functools.cache
+def binary(fn):
+    """The short path of a ufunc of two arguments: a function of them, one or both a Tensor."""
+    plans = (None, plan_for(fn, 1), plan_for(fn, 2), plan_for(fn, 3))
+
+    def operate(a, b):
+        if a.__class__ is Tensor:
+            level = a.level
+            if b.__class__ in PLAIN:
+                x, y, mask, parents = a._data, b, 1, (a.node or a,)
+            elif b.__class__ is not Tensor:
+                return apply(fn, (a, b), {})
+            elif level == b.level:
                 x, y, mask, parents = a._data, b._data, 3, (a.node or a, b.node or b)
             elif level > b.level:
                 x, y, mask, parents = a._data, b, 1, (a.node or a,)
             else:
                 x, y, mask, parents, level = a, b._data, 2, (b.node or b,), b.level
-        elif b.__class__ in PLAIN:
-            x, y, mask, parents = a._data, b, 1, (a.node or a,)
+        elif a.__class__ in PLAIN:
+            x, y, mask, parents, level = a, b._data, 2, (b.node or b,), b.level
         else:
             return apply(fn, (a, b), {})
-    elif a.__class__ in PLAIN:
-        level, x, y, mask, parents = b.level, a, b._data, 2, (b.node or b,)
-    else:
-        return apply(fn, (a, b), {})
-    plan = PLANS.get((fn, mask)) or plan_for(fn, mask)
-    if not plan.plain or (level == 0 and paused()):
-        return apply(fn, (a, b), {})
-    try:
-        out = fn(x, y)
-    except ValueError as error:
-        raise explain(fn, (x, y), error) from None
-    t = new(Tensor)
-    t._data = out
-    t.level = level
-    t.grad = None
-    t.node = n = Node()
-    n.seq = count()
-    n.plan = plan
-    n.parents = parents
-    n.shape = out.shape
-    n.dtype = dtype = out.dtype
-    if dtype is not F64 and dtype is not F32 and dtype.kind != "f":
-        not_real(fn, dtype)
-    if plan.save is None:
-        n.saved = n.risk = None
-    else:
-        values = (out, x, y, NO_KEYWORDS)
-        n.saved = plan.save(values)
+        plan = plans[mask]
+        if not plan.plain or (level == 0 and paused()):
+            return apply(fn, (a, b), {})
+        try:
+            out = fn(x, y)
+        except ValueError as error:
+            raise explain(fn, (x, y), error) from None
+        t = new(Tensor)
+        t._data = out
+        t.level = level
+        t.grad = None
+        t.node = n = Node()
+        n.seq = count()
+        n.plan = plan
+        n.parents = parents
+        n.shape = out.shape
+        n.dtype = dtype = out.dtype
+        if dtype is not F64 and dtype is not F32 and dtype.kind != "f":
+            not_real(fn, dtype)
         n.risk = None
-        for k in plan.reads:
-            if k and values[k].__class__ not in NUMBERS:
-                risk = at_risk(plan.reads, (a, b), values)
-                if risk is not None:
-                    watch(n, risk)
-                break
-    return t
+        if plan.save is None:
+            n.saved = None
+        else:
+            n.saved = plan.save((out, x, y, NO_KEYWORDS))
+            risk = exposed(a, x) if plan.first and x.__class__ not in NUMBERS else None
+            if plan.second and y.__class__ not in NUMBERS:
+                other = exposed(b, y)
+                risk = other if risk is None else risk if other is None else (risk, other)
+            if risk is not None:
+                watch(n, risk)
+        return t
+    return operate
 
 
 install_operators(Tensor, binary, unary)

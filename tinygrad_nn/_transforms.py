@@ -16,7 +16,7 @@ from ._dual import Dual
 from ._errors import ShapeError
 from ._graph import sweep
 from ._table import zero
-from ._tensor import Tensor, as_float_array, leaf
+from ._tensor import Tensor, as_float_array, as_seed, leaf
 
 new_level = itertools.count(1).__next__
 
@@ -193,7 +193,7 @@ def vjp(f, *xs):
     outputs = [_output(v) for _, v in flatten(y)]
 
     def pullback(g):
-        seeds = [_like(v, o, "the gradient") for (_, v), o
+        seeds = [as_seed(v, o, "the gradient") for (_, v), o
                  in zip(flatten(_same_form(y, g)), outputs, strict=True)]
         return tuple(_pull(zip(outputs, seeds, strict=True), variables, level, free=False))
 
@@ -205,15 +205,6 @@ def vjp(f, *xs):
 
 def _same_form(tree, other):
     return tree_map(lambda a, b: b, tree, other)
-
-
-def _like(v, x, what):
-    """``v`` as a gradient or tangent of x: its dtype, and its shape or ShapeError."""
-    if not isinstance(v, Box):
-        v = np.asarray(v, x.dtype)
-    if v.shape != x.shape:
-        raise ShapeError(f"{what} has shape {v.shape}, expected {x.shape}")
-    return v
 
 
 # ---------------------------------------------------------------- forward mode
@@ -234,7 +225,7 @@ def jvp(f, xs, tangents):
 
     def dual(x, t):
         x = x if isinstance(x, Box) else as_float_array(x, "a variable")
-        return Dual(x, _like(t, x, "the tangent"), level)
+        return Dual(x, as_seed(t, x, "the tangent"), level)
     y = f(*tree_map(dual, tuple(xs), tuple(tangents)))
     tree_map(_output, y)
     return tree_map(lambda v: _below(v, level), y), tree_map(lambda v: _tangent(v, level), y)

@@ -74,7 +74,7 @@ elementwise(np.degrees, float(180 / np.pi))
 
 def _direction(a, y):
     """a / y, and 0 where both are 0: the kink of a length."""
-    return a / np.where(y == 0, 1.0, y)
+    return np.where(y == 0, 0.0, a / np.where(y == 0, 1.0, y))
 
 
 # ---------------------------------------------------------------- selections: a weight for each
@@ -100,5 +100,13 @@ def _nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return np.where(np.isneginf(x), limits.min if neginf is None else neginf, x)
 
 
+def _select(condlist, choicelist, default=0.0):
+    y = default
+    for mask, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        y = np.where(mask, choice, y)
+    return y
+
+
+composite(np.select, _select)
 composite(np.clip, _clip)
 composite(np.nan_to_num, _nan_to_num)
