@@ -216,7 +216,8 @@ def test_selections_of_whole_rows_and_of_reductions():
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=6),
        st.sampled_from([np.log, np.sqrt, lambda x: 1 / x, lambda x: x ** 1.5, np.cbrt, np.log2,
                         lambda x: x * np.log(x), lambda x: np.sin(x) / x, np.log10,
-                        lambda x: np.exp(1 / x), lambda x: x ** -0.5, lambda x: 0.3 ** (1 / x)]))
+                        lambda x: np.exp(1 / x), lambda x: x ** -0.5,
+                        lambda x: 0.3 ** (1 / x)]))
 @settings(max_examples=60, deadline=None)
 def test_where_is_the_derivative_of_the_selected_elements_alone(values, inner):
     x = A(values)
@@ -241,7 +242,8 @@ def test_where_is_the_derivative_of_the_selected_elements_alone(values, inner):
 # ---------------------------------------------------------------- where contributions meet
 
 def test_a_live_contribution_wins():
-    for f in (lambda y, x: np.where(x > 0, y, 0.0) + y, lambda y, x: y + np.where(x > 0, y, 0.0),
+    for f in (lambda y, x: np.where(x > 0, y, 0.0) + y,
+              lambda y, x: y + np.where(x > 0, y, 0.0),
               lambda y, x: np.where(x > 0, y, 0.0) + np.where(x > 1, y, 0.0) + y,
               lambda y, x: y * 2 + np.maximum(y, 5.0) + y[::-1][::-1],
               lambda y, x: np.where(x > 0, y, 0.0) + np.where(x == 0, y, 0.0),

@@ -28,7 +28,7 @@ def apply(fn, args, kwargs):
     if top is None:
         return fn(*args, **kwargs)
     rule = RULES.get(fn) or no_rule(fn, top)
-    if rule.kind == "composite":
+    if rule.kind in ("composite", "refused"):
         return rule.run(*args, **kwargs)
     if rule.kind == "zero":
         return fn(*lower(args, top.level), **lower(kwargs, top.level))
@@ -42,7 +42,7 @@ def dispatch(fn, args, kwargs):
     rule = RULES.get(fn) or no_rule(fn, highest((args, kwargs)))
     if kwargs.get("out") is not None:
         raise DetachError(no_out(fn, kwargs["out"], args))
-    if rule.kind == "composite":
+    if rule.kind in ("composite", "refused"):
         return rule.run(*args, **kwargs)
     if rule.kind == "zero":
         level = highest((args, kwargs)).level

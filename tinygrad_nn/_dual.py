@@ -46,9 +46,18 @@ class Dual(Box):
             if not active:
                 return out
         with np.errstate(all="ignore"):
-            if out.dtype.kind != "f":
-                not_real(rule.fn, out.dtype)
             t = plan_for(rule.fn, mask).push(tangents, (out, *values, kwargs))
-            if t.shape != out.shape:
-                t = np.broadcast_to(t, out.shape)
-            return Dual(out, t if t.dtype == out.dtype else astype(t, out.dtype), self.level)
+            if not rule.several:
+                return self._paired(rule.fn, out, t)
+            items = [self._paired(rule.fn, *pair) for pair in zip(out, t, strict=True)]
+            return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
+
+    def _paired(self, fn, out, t):
+        """A Dual of a result and its tangent, in the shape and dtype of the result."""
+        if out.dtype.kind in "iub":
+            return out
+        if out.dtype.kind != "f":
+            not_real(fn, out.dtype)
+        if t.shape != out.shape:
+            t = np.broadcast_to(t, out.shape)
+        return Dual(out, t if t.dtype == out.dtype else astype(t, out.dtype), self.level)

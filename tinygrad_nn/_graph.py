@@ -43,6 +43,30 @@ class Node:
                  "stamp")
 
 
+class Parts:
+    """The gradient of an operation that gives several arrays, by output, as far as it arrived.
+
+    It has the shapes and dtypes of the node as its shape and dtype, so the sweep adds it up
+    like any other.
+    """
+
+    __slots__ = ("dtype", "parts", "shape")
+
+    def __init__(self, parts, shape, dtype):
+        self.parts, self.shape, self.dtype = parts, shape, dtype
+
+    def __add__(self, other):
+        parts = dict(self.parts)
+        for k, g in other.parts.items():
+            parts[k] = parts[k] + g if k in parts else g
+        return Parts(parts, self.shape, self.dtype)
+
+    def filled(self):
+        """A gradient for each output, zeros where none arrived."""
+        return tuple(self.parts.get(k, np.zeros(s, d)) for k, (s, d)
+                     in enumerate(zip(self.shape, self.dtype, strict=True)))
+
+
 class _Freed:
     """Stands for the parents of a node whose graph a backward pass has used up."""
 

@@ -32,12 +32,15 @@ CONSTANTS = ("initial", "constant_values", "end_values")       # affine parts: t
 class Rule:
     """What is known of one function; made by the functions below, never by hand."""
 
-    def __init__(self, fn, kind, vjps=(), jvps=(), run=None, moves=False, selects=False):
+    def __init__(self, fn, kind, vjps=(), jvps=(), run=None, moves=False, selects=False,
+                 several=False):
         self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
+        self.several = several      # gives a tuple of arrays
+        self.kink = ""              # what was decided where the derivative jumps
         self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero
         self.selects = selects      # what it does not select has gradient zero, whatever else
         self.names, self.keywords = (), set()
-        if kind not in ("zero", "composite"):
+        if kind not in ("zero", "composite", "refused"):
             if not isinstance(fn, np.ufunc):
                 with contextlib.suppress(ValueError):       # C functions of older NumPys
                     self.names = tuple(inspect.signature(fn).parameters)
@@ -99,11 +102,14 @@ def bilinear(fn, da, db):
     _register(Rule(fn, "bilinear", (da, db), (None, None)))
 
 
-def rule(fn, vjp, jvp, moves=False, selects=False):
-    """The few that fit no kind: ``vjp(g, …)`` and ``jvp(t, …)``; tuples for several
-    arguments."""
+def rule(fn, vjp, jvp, moves=False, selects=False, several=False):
+    """The few that fit no kind: ``vjp(g, …)``, ``jvp(t, …)``; tuples for several arguments.
+
+    ``several``: the function gives a tuple of arrays; then ``y`` and ``g`` are tuples (zeros
+    where nothing arrived), and each jvp returns a tuple.
+    """
     vjps, jvps = (v if isinstance(v, tuple) else (v,) for v in (vjp, jvp))
-    _register(Rule(fn, "rule", vjps, jvps, moves=moves, selects=selects))
+    _register(Rule(fn, "rule", vjps, jvps, moves=moves, selects=selects, several=several))
 
 
 def variadic(fn, save, vjp, jvp, moves=False):
@@ -127,6 +133,23 @@ def zero(*fns):
         _register(Rule(fn, "zero"))
 
 
+def refuse(reason, *fns):
+    """No derivative, because of ``reason``, which the error says: "… it returns text"."""
+    def refusal(fn):
+        def run(*args, **kwargs):
+            raise NoRuleError(f"{name_of(fn)} of a Tensor is refused: {reason}")
+        return run
+    for fn in fns:
+        _register(Rule(fn, "refused", run=refusal(fn)))
+        RULES[fn].kink = reason
+
+
+def kink(decision, *fns):
+    """Write down what was decided where the derivatives of these functions jump."""
+    for fn in fns:
+        RULES[fn].kink = decision
+
+
 # ---------------------------------------------------------------- plans
 
 class Plan:
@@ -148,7 +171,7 @@ class Plan:
         self.first = self.second = False        # whether the first, the second argument is read
         active = [i for i in range(len(rule.vjps)) if mask >> i & 1]
         # plain: every boxed argument has a derivative, so the short paths can record it
-        self.plain = (rule.kind not in ("zero", "composite", "variadic")
+        self.plain = (rule.kind not in ("zero", "composite", "refused", "variadic")
                       and all(rule.vjps[i] is not None for i in active))
         if rule.kind == "variadic":
             vjp, save, jvp = rule.vjps[0], rule.run, rule.jvps[0]
@@ -159,7 +182,8 @@ class Plan:
             self._generate(rule, active)
 
     def _generate(self, rule, active):
-        env = {"fn": rule.fn, "keep": keep, "without": _without_constants}
+        env = {"fn": rule.fn, "keep": keep, "without": _without_constants,
+               "added": lambda *tuples: tuple(map(sum, zip(*tuples, strict=True)))}
         wanted = {}                             # index in values, in the order of first use
         for i in active:
             for p in _parameters(rule.vjps[i], rule.kind):
@@ -173,11 +197,13 @@ class Plan:
         slot = {k: "s" if len(wanted) == 1 else f"s[{j}]" for j, k in enumerate(wanted)}
         pulls, pushes = [], []
         for j, i in enumerate(active):
-            pulls.append(_source(rule.vjps[i], f"v{i}", rule.kind, "g", env,
+            pulls.append(_source(rule.vjps[i], f"v{i}", rule.kind,
+                                 "g.filled()" if rule.several else "g", env,
                                  slot.__getitem__, f"ps[{j}].shape"))
             pushes.append(_tangent(rule, i, f"t[{j}]", env))
         self.pull = eval(f"lambda g, s, ps: ({', '.join(pulls)},)", env)
-        self.push = eval(f"lambda t, v: {' + '.join(pushes)}", env)
+        total = f"added({', '.join(pushes)})" if rule.several else " + ".join(pushes)
+        self.push = eval(f"lambda t, v: {total}", env)
 
 
 def plan_for(fn, mask):

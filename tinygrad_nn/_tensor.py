@@ -15,9 +15,9 @@ import numpy as np
 from . import rules  # noqa: F401  the operators below look their rules up
 from ._core import SIGNS, Box, apply, install_operators, run
 from ._errors import DetachError, GraphError, NoRuleError, ShapeError
-from ._graph import FREED, Node, at_risk, count, exposed, ndarray, sweep, watch
+from ._graph import FREED, Node, Parts, at_risk, count, exposed, ndarray, sweep, watch
 from ._messages import explain, name_of, not_real
-from ._table import plan_for
+from ._table import Plan, plan_for
 
 _paused = ContextVar("paused", default=0)             # how many no_grad blocks are open
 paused = _paused.get
@@ -238,8 +238,8 @@ def record(level, rule, args, kwargs):
     values[0] = out = run(rule.fn, values[1:], kwargs)
     if not active or (level == 0 and paused()):
         return out
-    if isinstance(out, tuple):
-        raise NoRuleError(f"{name_of(rule.fn)} gave several arrays; an operation gives one")
+    if isinstance(out, tuple) and not rule.several:
+        raise NoRuleError(f"{name_of(rule.fn)} gave several arrays, its rule is for one")
     values.append(kwargs)
     if rule.kind == "variadic":
         plan = plan_for(rule.fn, -1)
@@ -248,7 +248,29 @@ def record(level, rule, args, kwargs):
     else:
         plan = plan_for(rule.fn, sum(1 << i for i in active))
         saved, reads = plan.save and plan.save(values), plan.reads
-    return _made(plan, level, out, tuple(parents), saved, at_risk(reads, args, values))
+    made = _several if rule.several else _made
+    return made(plan, level, out, tuple(parents), saved, at_risk(reads, args, values))
+
+
+def _several(plan, level, out, parents, saved, risk):
+    """A node for the operation and one for each floating output, which hands its part back."""
+    n = Node()
+    n.seq, n.plan, n.parents, n.saved, n.risk = count(), plan, parents, saved, None
+    n.shape, n.dtype = tuple(o.shape for o in out), tuple(o.dtype for o in out)
+    if risk is not None:
+        watch(n, risk)
+    items = [_made(_item(plan.fn, k), level, o, (n,), None, None) if o.dtype.kind == "f" else o
+             for k, o in enumerate(out)]
+    return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
+
+
+@functools.cache
+def _item(fn, k):
+    """The plan of output ``k`` of an operation that gives several."""
+    plan = new(Plan)
+    plan.fn, plan.kind, plan.moves, plan.selects = fn, "rule", False, False
+    plan.pull = lambda g, s, ps: (Parts({k: g}, ps[0].shape, ps[0].dtype),)
+    return plan
 
 
 def _made(plan, level, out, parents, saved, risk):

@@ -17,7 +17,18 @@ of equal keys; the Euclidean norm'(0) = 0; hypot'(0, 0) = 0.
 """
 
 from .._core import install_methods
-from .._table import bilinear, composite, elementwise, linear, rule, select, variadic, zero
+from .._table import (
+    bilinear,
+    composite,
+    elementwise,
+    kink,
+    linear,
+    refuse,
+    rule,
+    select,
+    variadic,
+    zero,
+)
 from . import _elementwise, _products, _reductions, _shape, _zero  # noqa: F401  they fill the table
 from ._activations import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from ._products import dense
@@ -29,9 +40,11 @@ __all__ = [
     "composite",
     "dense",
     "elementwise",
+    "kink",
     "linear",
     "log_softmax",
     "logsumexp",
+    "refuse",
     "relu",
     "rule",
     "select",

@@ -42,8 +42,8 @@ def dense(x, w):
     through ``w.T`` it would be a transposed view, to be copied in every step.
     """
     if not x.shape or w.ndim != 2 or x.shape[-1] != w.shape[1]:
-        raise ShapeError(f"dense: x of shape {x.shape} and weights (out, in) of shape {w.shape} "
-                         "do not multiply: the last axis of both must be equal")
+        raise ShapeError(f"dense: x of shape {x.shape} and weights (out, in) of shape "
+                         f"{w.shape} do not multiply: the last axis of both must be equal")
     return x @ w.T
 
 

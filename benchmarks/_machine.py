@@ -1,0 +1,66 @@
+"""The machine, and the environment that every measured process gets."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from . import THREADS
+
+ROOT = Path(__file__).parents[1]
+# A user's tuning would flatter one framework; OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE even change
+# which kernel runs. So every worker starts from the defaults, but for the number of threads.
+DROPPED = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "MALLOC_", "GLIBC_",
+           "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
+SET = {"OPENBLAS_NUM_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS),
+       "MKL_NUM_THREADS": str(THREADS), "VECLIB_MAXIMUM_THREADS": str(THREADS),
+       "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def environment():
+    """For workers: the user's, without the tuning, with the number of threads."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
+    return {**kept, **SET}
+
+
+def cpus():
+    """So many CPUs as there are threads, on different cores where the system tells."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    allowed, cores = sorted(os.sched_getaffinity(0)), {}
+    for cpu in allowed:
+        cores.setdefault(_core_of(cpu), cpu)
+    return sorted([*cores.values(), *(c for c in allowed if c not in cores.values())][:THREADS])
+
+
+def _core_of(cpu):
+    siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    return siblings.read_text() if siblings.exists() else cpu
+
+
+def describe():
+    """What a reader needs to judge the numbers."""
+    return {
+        "cpu": _cpu_model(), "cpus": os.cpu_count(), "used_cpus": cpus(), "threads": THREADS,
+        "system": platform.platform(), "python": platform.python_version(), "commit": _commit(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "dropped_variables": sorted(k for k in os.environ if k.startswith(DROPPED)),
+        "environment": SET, "executable": sys.executable,
+    }
+
+
+def _cpu_model():
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or "unknown"
+
+
+def _commit():
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
+                              capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None

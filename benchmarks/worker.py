@@ -1,0 +1,118 @@
+"""A process that holds one framework and one problem, and times steps when it is told to.
+
+Started by `_rounds.Worker` with its task as JSON in the first argument; then one JSON command a line
+on standard input, one JSON answer a line. In between it waits in a read and disturbs nobody.
+"""
+
+import gc
+import importlib
+import itertools
+import json
+import os
+import sys
+import traceback
+from statistics import median
+from time import perf_counter
+
+from . import _memory
+
+
+class Contestant:
+    """The commands: `prepare`, `warm`, `batch` as often as wanted, `finish`."""
+
+    def __init__(self, task):
+        self.task = task
+
+    def prepare(self):
+        """Import, build, and run the first steps; their values are to be compared."""
+        start = perf_counter()
+        name, function = self.task["function"].split(".")
+        make = getattr(importlib.import_module(f".frameworks.{name}", __package__), function)
+        answer = {"import_s": perf_counter() - start}
+        workloads = importlib.import_module(".workloads", __package__)
+        problem = getattr(workloads, self.task["problem"])(**self.task["settings"])
+        step = self.step = make(problem)
+        if self.task["memory"]:
+            make(problem._replace(n=100))()                # so that caches are filled
+            answer["memory"] = _memory.cost_of(step)
+        start = perf_counter()
+        first = step()
+        answer["first_s"] = perf_counter() - start
+        more = [step() for _ in range(self.task["checked"] - 1)]
+        answer["values"] = flat([first, *more])
+        if problem.expected is not None:
+            answer["expected"] = flat([problem.expected])
+        return {**answer, "version": version(self.task["package"]), "blas": blas()}
+
+    def warm(self, seconds):
+        """Steps for so long, at least one; the median time of a step."""
+        start, times = perf_counter(), []
+        while not times or perf_counter() - start < seconds:
+            times.append(timed(self.step))
+        return {"step_s": median(times)}
+
+    def batch(self, steps):
+        """The median time of so many steps, after one or a tenth more that are not counted: the
+        caches belong to somebody else by now."""
+        if steps > 1:
+            for _ in range(1 + steps // 10):
+                self.step()
+        return {"step_s": median(timed(self.step) for _ in range(steps))}
+
+    def finish(self):
+        return {"peak": _memory.peak(), "collector": gc.isenabled()}
+
+
+def timed(step):
+    start = perf_counter()
+    step()
+    return perf_counter() - start
+
+
+def flat(results):
+    """A list of floats of tuples of arrays, each of whatever kind the framework has."""
+    import numpy as np
+    arrays = (np.ravel(np.asarray(v)).tolist() for v in itertools.chain(*results))
+    return list(itertools.chain(*arrays))
+
+
+def version(package):
+    found = getattr(sys.modules[package], "__version__", None)
+    return found or importlib.import_module("importlib.metadata").version(package)
+
+
+def blas():
+    """The BLAS that NumPy uses, with the kernel that it chose where that can be asked."""
+    import numpy as np
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    text = f"{built.get('name')} {built.get('version')}"
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return text + ", kernel unknown (threadpoolctl is not installed)"
+    pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
+    return "; ".join([text, *(f"{p['internal_api']} {p['version']}, kernel "
+                              f"{p.get('architecture')}, {p['num_threads']} threads"
+                              for p in pools)])
+
+
+def main():
+    """Answers go to a private copy of standard output: libraries print to the public one."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    task = json.loads(sys.argv[1])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, task["cpus"])
+    contestant = Contestant(task)
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(contestant, command.pop("do"))(**command)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
