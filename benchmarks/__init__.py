@@ -1,3 +1,3 @@
-"""Speed and memory against hand-written NumPy and other frameworks: ``python -m benchmarks``."""
+"""Speed and memory beside NumPy by hand and other frameworks: ``python -m benchmarks``."""
 
-THREADS = 2        # of BLAS and of every framework, and the number of CPUs each worker may use
+THREADS = 2        # of BLAS and of every framework; also the CPUs that a worker may use

@@ -1,7 +1,7 @@
-"""The row `import`: how long ``import tinygrad_nn`` takes beside ``import numpy``, in new processes.
+"""The row `import`: ``import tinygrad_nn`` beside ``import numpy``, each in a new process.
 
-The clock starts inside the process, after the interpreter is up, so its start does not dilute the
-ratio. One run of each goes first, which writes the byte code and warms the file cache.
+The clock starts inside the process, after the interpreter is up, so that its start does not
+dilute the ratio. One run of each goes first: it writes byte code and warms the file cache.
 """
 
 import statistics
@@ -12,6 +12,7 @@ from ._machine import ROOT, environment
 from ._statistics import ratio
 
 TITLE = "`import` in a new process"
+ROUNDS, QUICK_ROUNDS = 25, 3
 CODE = "from time import perf_counter as t; s = t(); import {}; print(t() - s)"
 
 
@@ -30,7 +31,7 @@ def measure(quick):
     try:
         for module in rounds:
             once(module)
-        for i in range(3 if quick else 25):
+        for i in range(QUICK_ROUNDS if quick else ROUNDS):
             for module in list(rounds)[::-1 if i % 2 else 1]:
                 rounds[module].append(1e3 * once(module))
     except ImportError as error:

@@ -9,10 +9,10 @@ from pathlib import Path
 from . import THREADS
 
 ROOT = Path(__file__).parents[1]
-# A user's tuning would flatter one framework; OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE even change
-# which kernel runs. So every worker starts from the defaults, but for the number of threads.
-DROPPED = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "MALLOC_", "GLIBC_",
-           "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
+# A user's tuning would flatter one framework; OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE even
+# change which kernel runs. Every worker starts from the defaults, but for the threads.
+DROPPED = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "MALLOC_",
+           "GLIBC_", "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
 SET = {"OPENBLAS_NUM_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS),
        "MKL_NUM_THREADS": str(THREADS), "VECLIB_MAXIMUM_THREADS": str(THREADS),
        "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -2,22 +2,17 @@
 
 from ._statistics import quartiles
 
-COLUMNS = {                      # heading -> what a result has to say, or "" where it has nothing
-    "median": lambda r: number(r["median"]),
-    "quartiles": lambda r: span(*quartiles(r["rounds"])[::2]),
-    "tinygrad_nn ÷ it": lambda r: number(r["ours_over_it"]["value"]) if "ours_over_it" in r else "",
-    "quartiles of that": lambda r: span(r["ours_over_it"]["low"], r["ours_over_it"]["high"])
-    if "ours_over_it" in r else "",
-    "first step": lambda r: f"{number(r['first_s'])} s" if "first_s" in r else "",
-    "peak memory": lambda r: f"{r['peak'] / 2**20:.0f} MB" if "peak" in r else "",
-    "memory an operation": lambda r: f"{_an_operation(r, 'peak'):.0f} bytes, "
-    f"{_an_operation(r, 'kept'):.0f} after" if "memory" in r else "",
-    "not freed": lambda r: f"{r['memory']['objects']} objects" if "memory" in r else "",
+COLUMNS = {      # heading -> (the part of a result that it needs, the text that it makes of it)
+    "median": ("median", lambda m: number(m)),
+    "quartiles": ("rounds", lambda r: span(*quartiles(r)[::2])),
+    "tinygrad_nn ÷ it": ("ours_over_it", lambda q: number(q["value"])),
+    "quartiles of that": ("ours_over_it", lambda q: span(q["low"], q["high"])),
+    "first step": ("first_s", lambda s: f"{number(s)} s"),
+    "peak memory": ("peak", lambda b: f"{b / 2**20:.0f} MB"),
+    "growth": ("memory", lambda m: f"{m['peak'] / m['n']:.0f} bytes an operation"),
+    "growth again": ("memory", lambda m: f"{m['again'] / m['n']:.0f} bytes an operation"),
+    "not freed": ("memory", lambda m: f"{m['objects']} objects"),
 }
-
-
-def _an_operation(result, what):
-    return result["memory"][what] / result["settings"]["n"]
 
 
 def number(x):
@@ -32,14 +27,20 @@ def span(low, high):
 def table(results):
     """The Markdown table of one row's results."""
     good = {label: r for label, r in results.items() if "error" not in r}
-    cells = {label: [f(r) for f in COLUMNS.values()] for label, r in good.items()}
-    used = [i for i in range(len(COLUMNS)) if any(c[i] for c in cells.values())]
-    unit = next((r["unit"] for r in good.values()), "")
-    heads = [list(COLUMNS)[i] for i in used]
-    lines = [f"| {unit} | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
-    lines += [f"| {label} | " + " | ".join(cells[label][i] for i in used) + " |" for label in good]
     errors = [f"- {label}: {r['error']}" for label, r in results.items() if "error" in r]
-    return "\n".join([*(lines if good else []), *([""] if good and errors else []), *errors])
+    if not good:
+        return "\n".join(errors)
+    used = {head: c for head, c in COLUMNS.items() if any(c[0] in r for r in good.values())}
+    unit = next(r["unit"] for r in good.values())
+    lines = [line(unit, *used), "|---|" + "--:|" * len(used)]
+    for label, r in good.items():
+        cells = (text(r[key]) if key in r else "" for key, text in used.values())
+        lines.append(line(label, *cells))
+    return "\n".join([*lines, *([""] if errors else []), *errors])
+
+
+def line(*cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def heading(machine, missing, quick):
@@ -48,7 +49,8 @@ def heading(machine, missing, quick):
              f"{machine['threads']} threads, Python {machine['python']}, "
              f"commit {machine['commit']}, load before {machine['load']}."]
     if quick:
-        lines.append("A quick run: it shows that everything works, its times mean nothing.")
+        lines.append("A quick run (deep chains have 20,000 operations): it shows that everything "
+                     "works, its times mean nothing.")
     if missing:
         lines.append(f"Not installed: {', '.join(missing)}.")
     return "\n\n".join(lines)

@@ -1,7 +1,7 @@
 """One row: a process for each framework, their results compared, then timed in turn.
 
-All are prepared and warmed first. A round asks each for a batch of steps while the others wait; every
-second round goes backwards. After each batch comes a pause: the threads of OpenBLAS spin for 25 ms.
+All are prepared and warmed first. A round asks each for a batch of steps while the others wait;
+every second round goes backwards. After each batch comes a pause: OpenBLAS spins for 25 ms.
 """
 
 import contextlib
@@ -28,10 +28,11 @@ class Worker:
     """The parent's end of a worker process."""
 
     def __init__(self, task):
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")               # noqa: SIM115, see close()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", json.dumps(task)], cwd=ROOT, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=environment())
+            [sys.executable, "-m", "benchmarks.worker", json.dumps(task)], cwd=ROOT,
+            env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self.errors)
 
     def ask(self, do, **arguments):
         """The answer to one command."""
@@ -90,8 +91,8 @@ def _answer(worker, do, **arguments):
 
 
 def _compare(results, tolerance):
-    """Mark those that did not compute what was expected: the closed form where there is one, else
-    what the first NumPy version computed."""
+    """Mark those that did not compute what was expected: the closed form where there is one,
+    else what the first NumPy version computed."""
     numpy = next((r for k, r in results.items() if k.split()[0] == "numpy"), {})
     for result in results.values():
         expected = result.get("expected") or numpy.get("values")
@@ -129,7 +130,7 @@ def _summarise(results, row):
         if "error" not in result:
             scale = 1e6 / result["settings"]["n"] if row.problem == "chain" else 1e3
             result["unit"] = "µs an operation" if row.problem == "chain" else "ms"
-            result["rounds"] = [scale * s for s in result["rounds_s"]]
+            result["rounds"] = [scale * s for s in result.pop("rounds_s")]
             result["median"] = statistics.median(result["rounds"])
     for result in results.values():
         if "rounds" in result and "rounds" in ours:

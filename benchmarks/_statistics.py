@@ -13,11 +13,12 @@ def quartiles(values):
 def ratio(ours, theirs):
     """Ours over theirs, from the medians of rounds that ran in turn.
 
-    ``value`` is the ratio of the two medians over all rounds; ``low`` and ``high`` are the quartiles
-    of the ratios within each round, which a drift of the whole machine leaves alone.
+    ``value`` is the ratio of the two medians over all rounds; ``low`` and ``high`` are the
+    quartiles of the ratios within each round, which a drift of the machine leaves alone.
     """
     low, _, high = quartiles([a / b for a, b in zip(ours, theirs, strict=True)])
-    return {"value": statistics.median(ours) / statistics.median(theirs), "low": low, "high": high}
+    value = statistics.median(ours) / statistics.median(theirs)
+    return {"value": value, "low": low, "high": high}
 
 
 def disagreement(values, expected, tolerance):

@@ -1,10 +1,9 @@
 """A process that holds one framework and one problem, and times steps when it is told to.
 
-Started by `_rounds.Worker` with its task as JSON in the first argument; then one JSON command a line
-on standard input, one JSON answer a line. In between it waits in a read and disturbs nobody.
+Started by `_rounds.Worker` with its task as JSON in the first argument; then one JSON command a
+line on standard input, one JSON answer a line. In between it waits and disturbs nobody.
 """
 
-import gc
 import importlib
 import itertools
 import json
@@ -34,12 +33,13 @@ class Contestant:
         step = self.step = make(problem)
         if self.task["memory"]:
             make(problem._replace(n=100))()                # so that caches are filled
-            answer["memory"] = _memory.cost_of(step)
+            answer["memory"] = {"n": problem.n, **_memory.cost_of(step)}
         start = perf_counter()
-        first = step()
-        answer["first_s"] = perf_counter() - start
-        more = [step() for _ in range(self.task["checked"] - 1)]
-        answer["values"] = flat([first, *more])
+        results = [step()]
+        if not self.task["memory"]:
+            answer["first_s"] = perf_counter() - start
+        results += [step() for _ in range(self.task["checked"] - 1)]
+        answer["values"] = flat(results)
         if problem.expected is not None:
             answer["expected"] = flat([problem.expected])
         return {**answer, "version": version(self.task["package"]), "blas": blas()}
@@ -60,7 +60,7 @@ class Contestant:
         return {"step_s": median(timed(self.step) for _ in range(steps))}
 
     def finish(self):
-        return {"peak": _memory.peak(), "collector": gc.isenabled()}
+        return {"peak": _memory.peak()}
 
 
 def timed(step):

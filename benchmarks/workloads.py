@@ -1,8 +1,9 @@
 """The problems: data, initial weights and what is computed, the same for every framework.
 
-Knows NumPy only. Everything is drawn from fixed seeds, so each worker process makes its own copy.
+Knows NumPy only. All is drawn from fixed seeds, so each worker process makes its own copy.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -52,5 +53,5 @@ def mlp(layers, samples, seed, rate=0.0075):
     x = rng.random((samples, layers[0]), dtype=np.float32)
     y = rng.integers(0, 2, (samples, 1)).astype(np.float32)
     weights = [rng.standard_normal((n, m), dtype=np.float32) / np.float32(m ** 0.5)
-               for m, n in zip(layers, layers[1:], strict=False)]
+               for m, n in itertools.pairwise(layers)]
     return Mlp(x, y, weights, [np.zeros(n, np.float32) for n in layers[1:]], rate)

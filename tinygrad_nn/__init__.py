@@ -15,6 +15,7 @@ import importlib
 
 from . import rules
 from ._core import primitive
+from ._custom import custom_jvp, custom_vjp, remat
 from ._errors import (
     DataError,
     DetachError,
@@ -22,12 +23,14 @@ from ._errors import (
     GraphError,
     MissingExtraError,
     MutationError,
+    NonFiniteError,
     NoRuleError,
     ShapeError,
     TinygradError,
 )
 from ._gradcheck import gradcheck
-from ._tensor import Tensor, no_grad
+from ._modes import debug_nans, no_grad
+from ._tensor import Tensor
 from ._transforms import (
     grad,
     hessian,
@@ -50,10 +53,14 @@ __all__ = [
     "MissingExtraError",
     "MutationError",
     "NoRuleError",
+    "NonFiniteError",
     "ShapeError",
     "Tensor",
     "TinygradError",
+    "custom_jvp",
+    "custom_vjp",
     "data",
+    "debug_nans",
     "grad",
     "gradcheck",
     "hessian",
@@ -68,6 +75,7 @@ __all__ = [
     "optim",
     "primitive",
     "relu",
+    "remat",
     "rules",
     "sigmoid",
     "softmax",

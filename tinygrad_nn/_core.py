@@ -69,6 +69,15 @@ def run(fn, values, kwargs):
     return out if isinstance(out, (np.generic, Box, tuple)) else np.asarray(out)
 
 
+def as_floats(rule, values, out):
+    """The values as an elementwise rule may compute with them: integers and booleans in the
+    dtype of the result, since a * a of small integers wraps round and -a of booleans fails."""
+    if rule.kind != "elementwise":
+        return values
+    return [v.astype(out.dtype) if isinstance(v, (np.ndarray, np.generic))
+            and v.dtype.kind in "iub" else v for v in values]
+
+
 def highest(tree):
     """The highest box in nested lists, tuples and dicts, or None."""
     if isinstance(tree, Box):

@@ -7,8 +7,9 @@ Structural zeros need no mask here: a selection takes the tangent of what it sel
 
 import numpy as np
 
-from ._core import Box, astype, run
+from ._core import Box, as_floats, astype, run
 from ._messages import not_real
+from ._modes import check_forward, debug_nans, is_open, modes
 from ._table import plan_for
 
 
@@ -36,6 +37,8 @@ class Dual(Box):
         mine = [a.__class__ is Dual and a.level == self.level for a in args]
         values = [a._data if m else a for a, m in zip(args, mine, strict=True)]
         out = run(rule.fn, values, kwargs)
+        if modes() and is_open(debug_nans):
+            check_forward(rule.fn, values, out)
         if rule.kind == "variadic":
             mask = -1
             tangents = [a.tangent if m else None for a, m in zip(args, mine, strict=True)]
@@ -46,6 +49,7 @@ class Dual(Box):
             if not active:
                 return out
         with np.errstate(all="ignore"):
+            values = as_floats(rule, values, out)
             t = plan_for(rule.fn, mask).push(tangents, (out, *values, kwargs))
             if not rule.several:
                 return self._paired(rule.fn, out, t)

@@ -6,6 +6,7 @@
     ├── GraphError         (RuntimeError)         a graph used in a way it cannot be
     │   └── MutationError                         an array that it still needs was changed
     ├── NoRuleError        (NotImplementedError)  a function without a derivative rule
+    ├── NonFiniteError     (FloatingPointError)   the first nan or infinity, by debug_nans
     ├── GradcheckError     (AssertionError)       derivatives that disagree
     ├── DataError          (ValueError)           a file, folder or picture is of no use
     └── MissingExtraError  (ImportError)          an optional package that is not installed
@@ -37,6 +38,10 @@ class MutationError(GraphError):
 
 class NoRuleError(TinygradError, NotImplementedError):
     """A function, or one of its arguments, has no derivative rule."""
+
+
+class NonFiniteError(TinygradError, FloatingPointError):
+    """An operation made a nan or an infinity of finite numbers; raised within `debug_nans`."""
 
 
 class GradcheckError(TinygradError, AssertionError):

@@ -30,7 +30,8 @@ import numpy as np
 
 from ._core import Box, astype
 from ._errors import GraphError, MutationError
-from ._messages import name_of
+from ._messages import line_of, name_of
+from ._modes import check_backward, debug_nans, is_open
 
 count = itertools.count(1).__next__
 ndarray = np.ndarray
@@ -87,8 +88,8 @@ def exposed(a, v):
     version counts too; within a transform also the leaf that it closes over.
     """
     if isinstance(v, ndarray):
-        if a is v:
-            return v
+        if not isinstance(a, Box):
+            return v if a is v else None
         return a if a.node is None else v if v.base is not None else None
     return v if isinstance(v, Box) and getattr(v, "node", v) is None else None
 
@@ -119,7 +120,11 @@ def watch(n, risk):
     """Stamp ``risk`` on the node, with the line of the caller outside this package and
     NumPy."""
     n.risk, n.stamp = risk, stamp(risk)
-    frame = sys._getframe(2)
+    locate(n, sys._getframe(2))
+
+
+def locate(n, frame):
+    """Note on the node the line that called: the first frame outside this package and NumPy."""
     while (name := frame.f_globals.get("__name__", ""))[:11] == "tinygrad_nn" or (
             name[:6] == "numpy."):
         frame = frame.f_back
@@ -127,37 +132,38 @@ def watch(n, risk):
 
 
 def _changed(n):
-    line = next((line for start, end, line in n.code.co_lines() if start <= n.lasti < end), "?")
     risk = n.risk if n.risk.__class__ is tuple else (n.risk,)
     shapes = " or ".join(dict.fromkeys(str(v.shape) for v in risk))
     raise MutationError(
         f"an array of shape {shapes} that {name_of(n.plan.fn)} needs for its gradient was "
-        f"changed after it was used in {n.code.co_filename}, line {line}: change a copy, or "
-        "call backward() before")
+        f"changed after it was used in {line_of(n)}: change a copy, or call backward() before")
 
 
 # ---------------------------------------------------------------- the sweep
 
-def sweep(roots, free=True):
+def sweep(roots, free=True, until=()):
     """Gradients of leaves, {leaf: gradient}, of ``roots``, pairs (Tensor, gradient).
 
-    ``free=False`` keeps the graph for another sweep.
+    ``free=False`` keeps the graph for another sweep; nodes in ``until`` count as leaves.
     """
     grads = {}                                  # of nodes and leaves; nodes leave it again
     for t, g in roots:
         key = t.node or t
         grads[key] = grads[key] + g if key in grads else g
-    order = _in_order([n for n in grads if n.__class__ is Node])
-    masks = {}
+    order = _in_order([n for n in grads if n.__class__ is Node and n not in until], until)
+    masks, debug = {}, is_open(debug_nans)
     with np.errstate(all="ignore"):
         while order:
             n = order.pop()
             plan = n.plan
             parents = n.parents
-            ds = plan.pull(grads.pop(n), n.saved, parents)
-            if masks or plan.selects:
+            g = grads.pop(n)
+            ds = plan.pull(g, n.saved, parents)
+            if masks or plan.selects or debug:
                 ds, lives = _careful(n, ds, masks.pop(n, None))
                 _join(masks, parents, lives, grads)
+                if debug:
+                    check_backward(n, g, ds)
             for p, d in zip(parents, ds):                                  # noqa: B905
                 if d.shape != p.shape or d.dtype is not p.dtype:
                     d = fit(d, p.shape, p.dtype)
@@ -168,9 +174,9 @@ def sweep(roots, free=True):
     return grads
 
 
-def _in_order(order):
+def _in_order(order, until):
     """All nodes that these depend on, oldest first, none of them freed or changed."""
-    seen = set(order)
+    seen = {*order, *until}
     for n in order:
         if n.risk is not None and stamp(n.risk) != n.stamp:
             _changed(n)

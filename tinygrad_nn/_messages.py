@@ -14,6 +14,15 @@ def name_of(fn):
     return module.replace("numpy", "np", 1) + "." + name if module.startswith("numpy") else name
 
 
+def line_of(n):
+    """File and line where the operation of a node was recorded, as far as it was noted."""
+    code = getattr(n, "code", None)
+    if code is None:
+        return "a place that was not noted"
+    line = next((line for start, end, line in code.co_lines() if start <= n.lasti < end), "?")
+    return f"{code.co_filename}, line {line}"
+
+
 def no_rule(fn, top=None):
     """Raise for a function that the table does not know; ``top``: the Tensor it was called
     with."""

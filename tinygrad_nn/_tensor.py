@@ -5,44 +5,36 @@ same steps written out, because a function call and an argument scan are a third
 an operation on ten numbers.
 """
 
-import contextlib
 import functools
 import operator
-from contextvars import ContextVar
+import sys
 
 import numpy as np
 
 from . import rules  # noqa: F401  the operators below look their rules up
-from ._core import SIGNS, Box, apply, install_operators, run
+from ._core import SIGNS, Box, apply, as_floats, install_operators, run
 from ._errors import DetachError, GraphError, NoRuleError, ShapeError
-from ._graph import FREED, Node, Parts, at_risk, count, exposed, ndarray, sweep, watch
+from ._graph import (
+    FREED,
+    Node,
+    Parts,
+    at_risk,
+    count,
+    exposed,
+    locate,
+    ndarray,
+    sweep,
+    watch,
+)
 from ._messages import explain, name_of, not_real
+from ._modes import check_forward, debug_nans, is_open, modes, no_grad
 from ._table import Plan, plan_for
 
-_paused = ContextVar("paused", default=0)             # how many no_grad blocks are open
-paused = _paused.get
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
-NUMBERS = {float, int, bool, np.float64, np.float32, np.int64, np.bool_}
+NUMBERS = {float, int, bool, np.float64, np.float32, np.int64}
 PLAIN = {ndarray, *NUMBERS}
 NO_KEYWORDS = {}
 new = object.__new__
-
-
-class no_grad(contextlib.ContextDecorator):
-    """Within it operations on Tensors give plain arrays: ``with tn.no_grad():``, or a
-    decorator.
-
-    Per thread and per async task. Running transforms (``grad``, ``jvp`` …) are not affected.
-    """
-
-    def _recreate_cm(self):
-        return type(self)()
-
-    def __enter__(self):
-        _paused.set(paused() + 1)
-
-    def __exit__(self, *exc):
-        _paused.set(paused() - 1)
 
 
 class Tensor(Box):
@@ -235,12 +227,17 @@ def record(level, rule, args, kwargs):
                 active.append(i)
             a = a._data
         values.append(a)
-    values[0] = out = run(rule.fn, values[1:], kwargs)
-    if not active or (level == 0 and paused()):
+    out = run(rule.fn, values[1:], kwargs)
+    if modes():
+        if is_open(debug_nans):
+            check_forward(rule.fn, values[1:], out)
+        if level == 0 and is_open(no_grad):
+            return out
+    if not active:
         return out
     if isinstance(out, tuple) and not rule.several:
         raise NoRuleError(f"{name_of(rule.fn)} gave several arrays, its rule is for one")
-    values.append(kwargs)
+    values = [out, *as_floats(rule, values[1:], out), kwargs]
     if rule.kind == "variadic":
         plan = plan_for(rule.fn, -1)
         saved = plan.save(active, values)
@@ -283,6 +280,8 @@ def _made(plan, level, out, parents, saved, risk):
         not_real(plan.fn, n.dtype)
     if risk is not None:
         watch(n, risk)
+    elif modes() and is_open(debug_nans):
+        locate(n, sys._getframe(2))
     return t
 
 
@@ -292,10 +291,9 @@ def unary(fn):
     plan = plan_for(fn, 1)
 
     def operate(a):
-        level = a.level
-        if not plan.plain or (level == 0 and paused()):
+        if not plan.plain or modes():
             return apply(fn, (a,), {})
-        x = a._data
+        x, level = a._data, a.level
         out = fn(x)
         if plan.save is None:
             return _made(plan, level, out, (a.node or a,), None, None)
@@ -328,7 +326,7 @@ def binary(fn):
         else:
             return apply(fn, (a, b), {})
         plan = plans[mask]
-        if not plan.plain or (level == 0 and paused()):
+        if not plan.plain or modes():
             return apply(fn, (a, b), {})
         try:
             out = fn(x, y)
@@ -350,6 +348,9 @@ def binary(fn):
         if plan.save is None:
             n.saved = None
         else:
+            if ((x.__class__ is ndarray and x.dtype is not dtype)
+                    or (y.__class__ is ndarray and y.dtype is not dtype)):
+                x, y = as_floats(plan, (x, y), out)
             n.saved = plan.save((out, x, y, NO_KEYWORDS))
             risk = exposed(a, x) if plan.first and x.__class__ not in NUMBERS else None
             if plan.second and y.__class__ not in NUMBERS:

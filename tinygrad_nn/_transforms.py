@@ -190,21 +190,17 @@ def vjp(f, *xs):
     (array([1., 0.]),)
     """
     variables, y, _, level = _trace(f, xs, {}, range(len(xs)), False)
-    outputs = [_output(v) for _, v in flatten(y)]
+    outputs = tree_map(_output, y)
 
     def pullback(g):
-        seeds = [as_seed(v, o, "the gradient") for (_, v), o
-                 in zip(flatten(_same_form(y, g)), outputs, strict=True)]
-        return tuple(_pull(zip(outputs, seeds, strict=True), variables, level, free=False))
+        roots = []
+        tree_map(lambda o, v: roots.append((o, as_seed(v, o, "the gradient"))), outputs, g)
+        return tuple(_pull(roots, variables, level, free=False))
 
     def value(v):           # a copy: the graph still needs the array, the caller may change it
         v = _below(v, level)
         return v if isinstance(v, Box) else np.array(v)
     return tree_map(value, y), pullback
-
-
-def _same_form(tree, other):
-    return tree_map(lambda a, b: b, tree, other)
 
 
 # ---------------------------------------------------------------- forward mode

@@ -33,8 +33,8 @@ def mlp_course(p):
             a = 1 / (1 + np.exp(-z)) if i == last else np.maximum(0, z)
         return a, kept
 
-    def backward(p, kept):
-        da = -(np.divide(y, p) - np.divide(1 - y, 1 - p))
+    def backward(q, kept):
+        da = -(np.divide(y, q) - np.divide(1 - y, 1 - q))
         gradients = []
         for i in range(last, -1, -1):
             a, z = kept[i]
@@ -49,9 +49,9 @@ def mlp_course(p):
         return gradients[::-1]
 
     def step():
-        p_cat, kept = forward()
-        cost = -np.sum(y * np.log(p_cat) + (1 - y) * np.log(1 - p_cat)) / m
-        for i, (dw, db) in enumerate(backward(p_cat, kept)):
+        q, kept = forward()
+        cost = -np.sum(y * np.log(q) + (1 - y) * np.log(1 - q)) / m
+        for i, (dw, db) in enumerate(backward(q, kept)):
             weights[i] = weights[i] - p.rate * dw
             biases[i] = biases[i] - p.rate * db
         return (cost,)
@@ -79,10 +79,10 @@ def mlp_tuned(p):
         return np.reciprocal(z, out=z)
 
     def step():
-        p_cat = forward()
-        loss = -np.mean(np.log(np.where(p.y, p_cat, 1 - p_cat)))
-        np.subtract(p_cat, p.y, out=dzs[last])
-        dzs[last] *= scale                           # the rate and the mean, once for all layers
+        q = forward()
+        loss = -np.mean(np.log(np.where(p.y, q, 1 - q)))
+        np.subtract(q, p.y, out=dzs[last])
+        dzs[last] *= scale                      # the rate and the mean, once for all layers
         for i in range(last, -1, -1):
             np.matmul(dzs[i].T, acts[i], out=dws[i])
             if i:

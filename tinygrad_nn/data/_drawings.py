@@ -12,7 +12,6 @@ rim the plain network of the cat classifier still made 16 % errors after 2,500 s
 """
 
 import json
-import math
 import os
 import secrets
 import shutil
@@ -27,7 +26,7 @@ _VERSION = 1             # raise it whenever the same seed would draw something 
 _RECORD = "drawings.json"
 
 _LARGEST = 0.9           # share of the side that a subject may span
-_PLACE = (0.47, 0.53)    # where its middle lies, across and down
+_PLACE = (0.46, 0.54)    # where its middle lies, across and down
 _TILT = 0.05             # standard deviation of its turn, shear and stretch
 _SUBJECT = (0.26, 0.33)  # share of the picture that the subject covers
 _DARK = (0.07, 0.10)     # share of outlines and black; and so on
@@ -35,7 +34,7 @@ _WHITE = (0.09, 0.15)
 _BRIGHT = (0.012, 0.022)
 _FOCUS = (0, 0.008)      # blur, as a share of the side
 _SLOPE = 0.12            # how much the light may change from the middle to a side
-_GRAIN = (2, 6)          # standard deviation of the grain, of 255
+_GRAIN = (2, 7)          # standard deviation of the grain, of 255
 
 _ROLES = ("wall", "line", "black", "white", "coat", "second", "accent", "blush")
 _WALLS = ((62, 78, 110), (52, 96, 104), (86, 74, 116), (68, 100, 76), (112, 76, 84),
@@ -46,6 +45,8 @@ _COATS = ((232, 150, 78), (240, 214, 172), (156, 154, 160), (118, 128, 150), (16
           (112, 82, 70), (78, 74, 86), (246, 242, 234), (200, 172, 150), (214, 118, 84))
 _ACCENTS = ((128, 194, 98), (246, 206, 76), (104, 178, 226), (240, 164, 66), (120, 206, 186))
 _BLUSH = (242, 156, 160)
+_PATTERNS = (            # number of spots, half axes: plain, bib, patches, dots, stripes
+    (0, 0, 0), (1, 0.2, 0.2), (5, 0.11, 0.11), (50, 0.022, 0.022), (10, 0.015, 0.8))
 
 
 def _smooth(points, closed=True):
@@ -76,37 +77,29 @@ def _outwards(p):
     n = d[:, ::-1] * (1, -1) / np.hypot(d[:, :1], d[:, 1:])
     n += np.concatenate([n[-1:], n[:-1]])
     area = p[:, 0] @ d[:, 1] - p[:, 1] @ d[:, 0]
-    return n * math.copysign(2, area) / np.maximum(np.sum(n * n, 1, keepdims=True), 0.5)
+    return n * np.copysign(2, area) / np.maximum(np.sum(n * n, 1, keepdims=True), 0.5)
 
 
-# A subject is a list of strokes (role, points (n, 2), whether outlined), y pointing down. A
-# stroke is a closed shape, or an open line if its role is "line". Units are free.
+# A subject is a list of strokes (role, points (n, 2), whether outlined), with y pointing down. A
+# stroke is a closed shape, or an open line if its role is "line". The units are free.
 
-def _fill(role, *points, edge=True):
-    return role, np.array(points, float), edge
-
-
-def _blob(role, *points, edge=True):
-    return role, _smooth(points), edge
-
-
-def _even(role, *points):
-    """A blob from its points at x >= 0, from top to bottom, and their mirror images."""
-    return _blob(role, *points, *[(-x, y) for x, y in points[::-1] if x > 0])
+_fill = lambda role, *p, edge=True: (role, np.array(p, float), edge)
+_blob = lambda role, *p: (role, _smooth(p), True)
+_even = lambda role, *p: _blob(role, *p, *[(-x, y) for x, y in p[::-1] if x > 0])   # x >= 0
+_tube = lambda role, width, *p: (role, _ribbon(_smooth(p, closed=False), width), True)
+_line = lambda *p: ("line", _smooth(p, closed=False), False)
 
 
 def _oval(role, x, y, a, b=None, turn=0.0, edge=True):
     t = np.linspace(0, 2 * np.pi, 36, endpoint=False)
-    u, v, c, s = a * np.cos(t), (b or a) * np.sin(t), math.cos(turn), math.sin(turn)
+    u, v, c, s = a * np.cos(t), (b or a) * np.sin(t), np.cos(turn), np.sin(turn)
     return role, np.stack([x + c * u - s * v, y + s * u + c * v], axis=1), edge
 
 
-def _line(*points):
-    return "line", _smooth(points, closed=False), False
-
-
-def _tube(role, width, *points):
-    return role, _ribbon(_smooth(points, closed=False), width), True
+def _eyes(y, r, *xs):
+    return [part for x in xs for part in (
+        _oval("accent", x, y, r, 1.1 * r), _oval("black", x, y, 0.5 * r, 0.9 * r, edge=False),
+        _oval("white", x + 0.22 * r, y - 0.4 * r, 0.26 * r, edge=False))]
 
 
 def _both(*strokes):
@@ -114,17 +107,6 @@ def _both(*strokes):
     return [(role, p * (side, 1), edge) for role, p, edge in strokes for side in (1, -1)]
 
 
-def _at(x, y, strokes):
-    return [(role, p + (x, y), edge) for role, p, edge in strokes]
-
-
-def _eye(x, y, r):
-    return [_oval("accent", x, y, r, 1.1 * r), _oval("black", x, y, 0.5 * r, 0.9 * r, edge=False),
-            _oval("white", x + 0.22 * r, y - 0.4 * r, 0.26 * r, edge=False)]
-
-
-_EYES = [*_eye(-0.46, 0, 0.24), *_eye(0.46, 0, 0.24)]
-_EYES_SHUT = _both(_line((0.66, -0.02), (0.44, 0.12), (0.22, -0.02)))
 _CAT_HEAD = [
     *_both(_fill("coat", (0.98, -0.05), (0.92, -1.32), (0.18, -0.7)),
            _fill("blush", (0.86, -0.35), (0.82, -1.02), (0.4, -0.68), edge=False)),
@@ -133,17 +115,17 @@ _CAT_HEAD = [
            _line((0.62, 0.46), (1.5, 0.32)), _line((0.62, 0.5), (1.5, 0.56)),
            _line((0, 0.44), (0.1, 0.58), (0.26, 0.56))),
     _fill("blush", (-0.14, 0.26), (0.14, 0.26), (0, 0.43))]
-_CAT = _CAT_HEAD + _EYES
+_CAT = _CAT_HEAD + _eyes(0, 0.24, -0.46, 0.46)
 _DOG = [
     _even("coat", (0, -0.95), (0.6, -0.84), (0.86, -0.2), (0.8, 0.45), (0.5, 0.9), (0, 1)),
-    *_eye(-0.36, -0.2, 0.24), *_eye(0.36, -0.2, 0.24),
+    *_eyes(-0.2, 0.24, -0.36, 0.36),
     _oval("blush", 0, 0.86, 0.2, 0.34), _oval("white", 0, 0.42, 0.46, 0.34),
     _oval("black", 0, 0.2, 0.22, 0.15, edge=False), _line((-0.3, 0.56), (0, 0.62), (0.3, 0.56)),
     *_both(_blob("second", (0.5, -0.86), (0.98, -0.8), (1.3, 0.1), (1.14, 0.62), (0.86, 0.3),
                  (0.78, -0.3)))]
 _SITTING = [
     _even("coat", (0, 0.4), (0.6, 0.7), (0.9, 1.4), (0.98, 2), (0, 2.2)),
-    *_both(_line((0.1, 1.3), (0.1, 2)), _oval("white", 0.32, 2.12, 0.32, 0.2))]
+    *_both(_oval("white", 0.32, 2.12, 0.32, 0.2))]
 
 _CATS = {
     "face": _CAT,
@@ -162,7 +144,8 @@ _CATS = {
     "asleep": [
         _oval("coat", 0.9, 0.35, 1.6, 1.25),
         _tube("coat", 0.42, (2.2, 1), (1.4, 1.5), (0.4, 1.55), (-0.6, 1.4)),
-        *_at(0, 0.4, _CAT_HEAD + _EYES_SHUT)],
+        *[(role, p + (0, 0.4), edge) for role, p, edge in _CAT_HEAD],
+        *_both(_line((0.66, 0.38), (0.44, 0.52), (0.22, 0.38)))],
     "in a box": [
         *_CAT, _fill("second", (-1.35, 0.95), (1.35, 0.95), (1.2, 2.1), (-1.2, 2.1)),
         _fill("second", (-1.35, 0.95), (1.35, 0.95), (1.5, 1.25), (-1.5, 1.25)),
@@ -175,39 +158,50 @@ _OTHERS = {
         *_both(_oval("coat", 0.42, -1.25, 0.34, 0.85, 0.15),
                _oval("blush", 0.42, -1.2, 0.14, 0.42, 0.15, edge=False)),
         _oval("coat", 0, 1.3, 1.05, 0.85), _oval("white", 0, 1.45, 0.4, 0.45, edge=False),
-        _oval("coat", 0, 0, 1.05, 0.85), *_EYES, *_both(_oval("coat", 0.55, 2.1, 0.42, 0.2)),
+        _oval("coat", 0, 0, 1.05, 0.85), *_both(_oval("coat", 0.55, 2.1, 0.42, 0.2)),
+        *_eyes(0, 0.24, -0.46, 0.46),
         _fill("white", (-0.12, 0.46), (0.12, 0.46), (0.12, 0.68), (-0.12, 0.68)),
-        _fill("blush", (-0.14, 0.2), (0.14, 0.2), (0, 0.4))],
+        _fill("blush", (-0.14, 0.2), (0.14, 0.2), (0, 0.4)),
+        *_both(_line((0.4, 0.3), (1.3, 0.15)), _line((0.4, 0.4), (1.3, 0.45)))],
     "fish": [
         _blob("second", (1.2, 0), (2.1, -0.9), (1.9, 0), (2.1, 0.9)),
         _blob("accent", (-0.4, -0.7), (0.2, -1.35), (0.9, -0.6)),
         _blob("coat", (-1.6, 0.1), (-1.1, -0.7), (-0.2, -1), (0.8, -0.7), (1.5, 0), (0.8, 0.7),
               (-0.2, 1), (-1.1, 0.75)),
         _line((-0.6, -0.7), (-0.4, 0), (-0.6, 0.75)), _line((-1.6, 0.2), (-1.2, 0.3)),
-        _blob("blush", (0, 0.1), (0.6, -0.1), (0.7, 0.5)), *_eye(-1, -0.15, 0.24)],
+        _line((1.5, 0.1), (1.9, 0.4)), _line((1.5, -0.1), (1.9, -0.4)),
+        *[_line((x, y - 0.2), (x + 0.15, y), (x, y + 0.2))
+          for x, y in ((0.1, -0.5), (0.6, -0.4), (0.9, 0), (0.1, 0.7))],
+        _blob("blush", (0, 0.1), (0.6, -0.1), (0.7, 0.5)), *_eyes(-0.15, 0.24, -1)],
     "bird": [
-        _line((-0.2, 0.9), (-0.2, 1.5)), _line((-0.45, 1.6), (-0.2, 1.5), (0, 1.6)),
-        _line((0.3, 0.9), (0.3, 1.5)), _line((0.05, 1.6), (0.3, 1.5), (0.5, 1.6)),
+        *[_line((x, 0.9), (x, 1.5), (x - 0.1, 1.6), (x - 0.4, 1.6)) for x in (-0.2, 0.3)],
         _fill("second", (0.9, 0), (2, -0.3), (1.9, 0.4), (1, 0.7)),
         _blob("coat", (-1.1, -0.7), (-0.6, -1.25), (0, -0.9), (0.5, -0.4), (1.3, 0.2), (0.8, 0.9),
               (-0.2, 1.1), (-0.95, 0.5)), _fill("accent", (-1, -0.95), (-1.7, -0.5), (-1, -0.35)),
         _blob("second", (-0.2, 0), (0.5, 0), (1.2, 0.4), (0.3, 0.7)),
-        _oval("blush", -0.6, -0.3, 0.26, 0.2, edge=False), *_eye(-0.55, -0.75, 0.22)],
+        _line((0.1, 0.1), (0.5, 0.3), (0.9, 0.3)), _line((1.3, 0.2), (1.95, 0)),
+        _line((0, 0.4), (0.4, 0.6), (0.8, 0.5)), _line((-0.6, 0.3), (-0.5, 0.45), (-0.35, 0.3)),
+        _oval("blush", -0.6, -0.3, 0.26, 0.2, edge=False), *_eyes(-0.75, 0.22, -0.55)],
     "house": [
         _fill("blush", (0.5, -1.3), (0.95, -1.3), (0.95, -0.3), (0.5, -0.3)),
         _fill("coat", (-1.1, -0.3), (1.1, -0.3), (1.1, 1.4), (-1.1, 1.4)),
         _fill("second", (-1.4, -0.3), (0, -1.5), (1.4, -0.3)),
         _fill("white", (-0.25, 0.5), (0.25, 0.5), (0.25, 1.4), (-0.25, 1.4)),
-        *_both(_fill("accent", (0.5, 0.1), (0.9, 0.1), (0.9, 0.55), (0.5, 0.55)))],
+        *_both(_fill("accent", (0.5, 0.1), (0.9, 0.1), (0.9, 0.55), (0.5, 0.55)),
+               _line((0.7, 0.1), (0.7, 0.55)), _line((0.5, 0.32), (0.9, 0.32))),
+        *[_line((-x, y), (x, y)) for x, y in ((0.65, -0.95), (0.95, -0.65), (0.25, 0.9))]],
     "tree": [
         _fill("second", (-0.28, 0.6), (0.28, 0.6), (0.45, 1.7), (-0.45, 1.7)),
         _even("coat", (0, -1.5), (0.55, -1.35), (0.7, -0.95), (1.2, -0.8), (1.2, -0.1),
-              (1.4, 0.3), (1, 0.8), (0.5, 0.65), (0, 0.9)),
-        *_both(_oval("accent", 0.65, -0.3, 0.19)), _oval("blush", 0.1, -0.95, 0.19),
-        _oval("blush", -0.2, 0.2, 0.19), _oval("blush", 0.75, 0.4, 0.19)],
+              (1.4, 0.3), (1, 0.8), (0.5, 0.65), (0, 0.9)), *_both(_line((0.1, 1), (0.1, 1.5))),
+        *[_line((x - 0.2, y), (x, y + 0.1), (x + 0.2, y)) for x, y in ((-0.7, -0.1),
+          (0.25, -0.4), (0.8, -0.1), (-0.1, 0.4), (0.1, -1.1), (0.65, 0.55), (-0.8, 0.5))],
+        *[_oval("blush", x, y, 0.19) for x, y in ((-0.35, -0.95), (-0.45, 0.3), (0.95, 0.25))],
+        *[_oval("accent", x, y, 0.19) for x, y in ((0.65, -0.65), (0.25, 0.05))]],
     "car": [
         _blob("second", (-1, 0), (-0.7, -0.9), (0.2, -1), (0.9, -0.8), (1.2, 0)),
         _fill("white", (-0.7, -0.05), (-0.5, -0.6), (0.05, -0.65), (0.05, -0.05)),
+        _line((0.15, -0.1), (0.15, 0.7)), _line((0.3, 0.2), (0.55, 0.2)),
         _fill("white", (0.25, -0.05), (0.25, -0.65), (0.7, -0.55), (0.95, -0.05)),
         _blob("coat", (-1.8, 0.8), (-1.7, 0.1), (-1, -0.1), (1, -0.1), (1.8, 0.1), (1.8, 0.8),
               (0, 0.95)), _oval("accent", -1.65, 0.3, 0.2), _oval("blush", 1.7, 0.3, 0.17),
@@ -215,13 +209,17 @@ _OTHERS = {
     "flower": [
         _tube("second", 0.24, (0, 0.4), (0.15, 1.2), (0, 2)),
         _blob("coat", (0.1, 1.9), (0.5, 1.3), (1.2, 1.1), (0.8, 1.7)),
-        *[_oval("coat", 0.75 * math.cos(a), 0.75 * math.sin(a), 0.58, 0.42, a)
+        *[_oval("coat", 0.75 * np.cos(a), 0.75 * np.sin(a), 0.58, 0.42, a)
           for a in np.arange(6) * np.pi / 3],
+        *[_line((0.5 * np.cos(a), 0.5 * np.sin(a)), (np.cos(a), np.sin(a)))
+          for a in np.arange(6) * np.pi / 3], _line((0.1, 1.9), (0.8, 1.4)),
         _oval("accent", 0, 0, 0.4), _oval("blush", 0, 0, 0.24, edge=False)],
     "mug": [
         _tube("coat", 0.28, (0.9, -0.5), (1.6, -0.4), (1.6, 0.4), (0.9, 0.6)),
         _even("coat", (0, -0.9), (1, -0.9), (1, 0.2), (0.85, 1.05), (0, 1.05)),
         _oval("white", 0, -0.88, 1, 0.22),
+        *[_line((x, -1.3), (x + 0.12, -1.5), (x - 0.05, -1.7), (x + 0.1, -1.9))
+          for x in (-0.4, 0, 0.4)],
         _even("blush", (0, -0.1), (0.26, -0.28), (0.36, 0), (0, 0.4))],
     "boat": [
         _line((0, -1.7), (0, 0.5)), _fill("accent", (0, -1.9), (0.6, -1.75), (0, -1.6)),
@@ -229,11 +227,6 @@ _OTHERS = {
         _fill("coat", (-0.1, -1.2), (-1, 0.2), (-0.1, 0.2)),
         _fill("coat", (-1.6, 0.4), (1.6, 0.4), (1.1, 1.4), (-1.1, 1.4)),
         *_both(_oval("white", 0.6, 0.8, 0.2)), _oval("blush", 0, 0.8, 0.2)],
-    "mushroom": [
-        _blob("second", (-0.4, 0), (0.4, 0), (0.55, 1.4), (-0.55, 1.4)),
-        _even("coat", (0, -1.2), (1, -0.7), (1.3, 0.3), (0, 0.4)),
-        _oval("accent", -0.7, -0.2, 0.26, 0.2), _oval("accent", 0.1, -0.7, 0.26, 0.2),
-        _oval("blush", 0.7, -0.1, 0.26, 0.2)],
 }
 
 
@@ -264,7 +257,7 @@ def _subject(rng, strokes, side):
     unit = np.max(high - low) / 94
     rough = _paint([(role, (p - low) / unit + 3, edge) for role, p, edge in strokes], 2, 100)
     _, lines, black, *rest = np.bincount(rough.ravel(), minlength=len(_ROLES))
-    scale = side * min(math.sqrt(area / (lines + black + sum(rest))), _LARGEST / 94)
+    scale = side * min(np.sqrt(area / (lines + black + sum(rest))), _LARGEST / 94)
     line = 2 * scale * np.clip((dark * side**2 / scale**2 - black) / lines, 0.5, 1.5)
     scale, middle = scale / unit, (low + high) / 2
     return _paint([(role, (p - middle) * scale + place * side, edge)
@@ -274,15 +267,11 @@ def _subject(rng, strokes, side):
 def _pattern(rng, side):
     """Where the coat has its second colour: bool (side, side)."""
     image = Image.new("L", (side, side))
-    draw = ImageDraw.Draw(image)
-    kind = rng.choice(("plain", "stripes", "patches", "belly", "dots"))
-    if kind == "stripes":
-        for x in np.arange(0, 1, rng.uniform(0.09, 0.13)) * side:
-            draw.line([x, 0, x, side], fill=1, width=round(0.03 * side))
-    spots = {"patches": (5, 0.12), "dots": (50, 0.025), "belly": (1, 0.25)}
-    number, r = spots.get(kind, (0, 0))
-    for x, y in rng.uniform(0.1, 0.9, (number, 2)) if kind != "belly" else [(0.5, 0.75)] * number:
-        draw.ellipse([side * (x - r), side * (y - r), side * (x + r), side * (y + r)], fill=1)
+    number, a, b = _PATTERNS[rng.integers(len(_PATTERNS))]
+    x, y = np.arange(number) + rng.random(number), rng.random(number)
+    for x, y in zip((0.1 + 0.8 * x / max(number, 1)) * side, (0.1 + 0.8 * y) * side, strict=True):
+        box = [x - a * side, y - b * side, x + a * side, y + b * side]
+        ImageDraw.Draw(image).ellipse(box, fill=1)
     return np.array(image, bool)
 
 
@@ -301,7 +290,7 @@ def _add_dots(rng, roles, role, share):
     """Strew dots on the wall until about ``share`` of the picture has this role."""
     side, number = len(roles), int(rng.integers(2, 5))
     lack = share * roles.size - np.count_nonzero(roles == role)
-    r = round(math.sqrt(max(lack, 0) / number / np.pi))
+    r = round(np.sqrt(max(lack, 0) / number / np.pi))
     y, x = np.ogrid[-r:r + 1, -r:r + 1]
     for top, left in rng.integers(0, side - 2 * r, (60, 2)):
         spot = roles[top:top + 2 * r + 1, left:left + 2 * r + 1]
@@ -334,7 +323,7 @@ def _lit(rng, pixels):
     across = np.linspace(-1, 1, size)[:, None]
     slope_x, slope_y = rng.uniform(-_SLOPE, _SLOPE, 2)
     light = 1 + slope_x * across + slope_y * across[:, None]                 # (size, size, 1)
-    light = light * rng.uniform(0.8, 1.1) * rng.normal(1, 0.03, 3)           # (size, size, 3)
+    light = light * rng.uniform(0.8, 1.1) * rng.normal(1, 0.06, 3)           # (size, size, 3)
     grain = rng.uniform(*_GRAIN) * rng.standard_normal((size, size, 1))
     return np.clip(pixels * light + grain, 0, 255).astype(np.uint8)
 
@@ -364,7 +353,8 @@ def draw_other(rng, size=64):
     return _picture(_OTHERS, rng, size)
 
 
-# The folder.
+_CLASSES = {"cats": draw_cat, "other": draw_other}
+
 
 def write_drawings(folder, count=400, size=64, seed=0):
     """Draw ``count`` cats and ``count`` other things into an image folder; its path.
@@ -378,27 +368,28 @@ def write_drawings(folder, count=400, size=64, seed=0):
     for name, value, least in (("count", count, 1), ("size", size, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be a whole number from {least} up; got {value!r}")
-    order = {"drawings": _VERSION, "count": int(count), "size": int(size), "seed": int(seed)}
+    order = {"version": _VERSION, "count": int(count), "size": int(size), "seed": int(seed)}
     target = Path(folder).resolve()
-    if not _is_complete(target, order):
-        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-        try:
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        if not _is_complete(target, order):
             _write(part, order)
-            if target.is_dir(): target.rmdir()         # it is empty
+            if target.exists(): target.rmdir()         # it is empty
             os.rename(part, target)
-        except OSError as error:
-            raise DataError(f"the drawings could not be written: {error}", folder) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise DataError(f"the drawings cannot be written to {folder}: {error}", folder) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return Path(folder)
 
 
 def _write(folder, order):
-    for number, (name, draw) in enumerate((("cats", draw_cat), ("other", draw_other))):
+    for number, name in enumerate(_CLASSES):
         (folder / name).mkdir(parents=True)
         for index in range(order["count"]):
-            rng = np.random.default_rng([order["seed"], number, index])
-            draw(rng, order["size"]).save(folder / name / f"{index:04d}.png")
+            picture = _CLASSES[name](np.random.default_rng([order["seed"], number, index]),
+                                     order["size"])
+            picture.save(folder / name / f"{index:04d}.png")
     (folder / _RECORD).write_text(json.dumps(order), encoding="utf-8")
 
 
@@ -406,4 +397,13 @@ def _is_complete(folder, order):
     """Whether the folder holds what was ordered; False if there is nothing, else DataError."""
     if not folder.exists() or folder.is_dir() and not any(folder.iterdir()):
         return False
-    return True
+    try:
+        found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = "something else"
+    paths = [folder / name / f"{i:04d}.png" for name in _CLASSES for i in range(order["count"])]
+    lost = [path.name for path in paths if not path.is_file() or not path.stat().st_size]
+    if found == order and not lost: return True
+    what = f"them without {len(lost)} pictures" if found == order else found
+    raise DataError(f"drawings with {order} were to be written to {folder}, which holds {what}: "
+                    "name a folder that does not exist yet, or delete this one", folder)

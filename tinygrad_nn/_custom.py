@@ -1,0 +1,157 @@
+"""Derivatives of one's own for whole functions, and recomputation instead of storage.
+
+`custom_vjp` and `custom_jvp` need one of the two modes from you and derive the other by
+transposition: a pullback is linear in its gradient, and differentiating a linear function gives
+its transpose (Radul et al., *You Only Linearize Once*, 2022).
+"""
+
+import functools
+
+import numpy as np
+
+from ._core import highest, primitive
+from ._graph import Node, at_risk, count, sweep
+from ._table import Plan, variadic
+from ._tensor import Tensor, _made, as_seed, leaf, new
+from ._transforms import grad
+
+
+def custom_vjp(f, vjp):
+    """``f`` with a reverse rule of your own, instead of the one that its operations would give.
+
+    ``vjp(g, *args)`` returns the gradient of <g, f(*args)> by the argument, a tuple for several
+    (None where there is none). Write it in differentiable operations and every order works;
+    forward mode follows from it.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> clipped = tn.custom_vjp(lambda x: x, lambda g, x: np.clip(g, -1.0, 1.0))
+    >>> tn.grad(lambda x: np.sum(100.0 * clipped(x)))(np.array([1.0, 2.0]))
+    array([1., 1.])
+    """
+    def pull(g, args, active):
+        grads = vjp(g, *args)
+        grads = grads if isinstance(grads, (tuple, list)) else (grads,)
+        if len(grads) != len(args):
+            raise TypeError(f"custom_vjp: the rule returned {len(grads)} gradients for "
+                            f"{len(args)} arguments")
+        return [_or_zeros(grads[i], args[i]) for i in active]
+
+    def push(ts, args):
+        active = [i for i, t in enumerate(ts) if t is not None]
+
+        def against(g):
+            return sum(np.sum(d * ts[i]) for i, d in zip(active, pull(g, args, active),
+                                                         strict=True))
+        return grad(against)(np.zeros_like(call(*args)))
+
+    call = _operation(f, pull, push)
+    return call
+
+
+def custom_jvp(f, jvp):
+    """``f`` with a forward rule of your own; reverse mode follows by transposition.
+
+    ``jvp(args, tangents)`` gets two tuples of equal length (tangents of arguments that are not
+    floating are None) and returns the tangent of the output, linear in the tangents.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> f = tn.custom_jvp(np.sin, lambda args, tangents: np.cos(args[0]) * tangents[0])
+    >>> float(tn.grad(f)(0.0)), float(tn.jvp(f, (0.0,), (2.0,))[1])
+    (1.0, 2.0)
+    """
+    def push(ts, args):
+        return jvp(tuple(args), tuple(_or_zeros(t, a) for t, a in zip(ts, args, strict=True)))
+
+    def pull(g, args, active):
+        def along(*moving):
+            ts = dict(zip(active, moving, strict=True))
+            return np.sum(g * push([ts.get(i) for i in range(len(args))], args))
+        zeros = [np.zeros_like(args[i]) for i in active]
+        return grad(along, argnums=tuple(range(len(active))))(*zeros)
+
+    return _operation(f, pull, push)
+
+
+def _operation(f, pull, push):
+    """``f`` as a primitive of its own with a rule that keeps all arguments."""
+    def run(*args):
+        return f(*args)
+    call = primitive(functools.wraps(f)(run) if hasattr(f, "__name__") else run)
+    variadic(call, save=lambda *args: args, vjp=pull, jvp=push)
+    return call
+
+
+def _or_zeros(t, x):
+    if t is not None:
+        return t
+    floating = isinstance(x, float) or getattr(x, "dtype", np.dtype(int)).kind == "f"
+    return np.zeros_like(x) if floating else None
+
+
+# ---------------------------------------------------------------- recompute instead of store
+
+def remat(f):
+    """``f`` that keeps only its arguments for the backward pass and computes the rest again.
+
+    Memory for time: one more evaluation of ``f``. It may close over Tensors, such as the
+    parameters of a model. ``f`` takes and returns arrays; it must not draw random numbers.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> float(tn.grad(tn.remat(lambda x: np.sin(np.sin(x))))(0.0))
+    1.0
+    """
+    @functools.wraps(f)
+    def run(*args):
+        top = highest(args)
+        level = top.level if isinstance(top, Tensor) else None
+        start = count()
+        own = [leaf(a._data, level) if isinstance(a, Tensor) and a.level == level else a
+               for a in args]
+        y = f(*own)
+        if level is None and isinstance(y, Tensor):
+            level = y.level                        # only what f closes over is differentiated
+        if not isinstance(y, Tensor) or y.level != level or y.node is None:
+            return f(*args) if any(a is not b for a, b in zip(own, args, strict=True)) else y
+        inputs = [(k, a) for k, (a, b) in enumerate(zip(args, own, strict=True)) if a is not b]
+        outside = _outside(y.node, start, {id(own[k]) for k, _ in inputs})
+        values = [a._data if a is not b else a for a, b in zip(args, own, strict=True)]
+        parents = tuple(a.node or a for _, a in inputs) + tuple(outside)
+        risk = at_risk(range(1, len(args) + 1), args, [None, *values])
+        leaves = tuple(p for p in outside if p.__class__ is not Node)
+        risk = (() if risk is None else risk if risk.__class__ is tuple else (risk,)) + leaves
+        return _made(_again(f, [k for k, _ in inputs], level), level, y._data, parents,
+                     (values, outside), risk or None)
+    return run
+
+
+def _outside(node, start, own):
+    """What the graph of ``node`` reaches that was there before ``start``: nodes and leaves."""
+    found, order = {}, [node]
+    seen = {node}
+    for n in order:
+        for p in n.parents:
+            if p in seen:
+                continue
+            seen.add(p)
+            if p.__class__ is Node and p.seq > start:
+                order.append(p)
+            elif id(p) not in own:
+                found[p] = None
+    return list(found)
+
+
+def _again(f, inputs, level):
+    """A plan that runs ``f`` once more and sweeps its graph, up to what was there before."""
+    def pull(g, saved, parents):
+        values, outside = saved
+        own = list(values)
+        for k in inputs:
+            own[k] = leaf(values[k], level)
+        y = f(*own)
+        found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside))
+        return [found.get(p, np.zeros(p.shape, p.dtype))
+                for p in [own[k] for k in inputs] + outside]
+    plan = new(Plan)
+    plan.fn, plan.kind, plan.moves, plan.selects, plan.pull = f, "rule", False, False, pull
+    return plan
+
