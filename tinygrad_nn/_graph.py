@@ -174,6 +174,34 @@ def sweep(roots, free=True, until=()):
     return grads
 
 
+def sweep_rows(y, g):
+    """Gradients of leaves for many gradients of ``y`` at once: g and they have a leading axis.
+
+    Elementwise rules and products of matrices broadcast over it; the others run row by row. The
+    graph is kept.
+    """
+    grads, masks = {y.node: g}, {}
+    order = _in_order([y.node], ())
+    with np.errstate(all="ignore"):
+        while order:
+            n = order.pop()
+            g, plan, parents = grads.pop(n), n.plan, n.parents
+            if plan.kind in ("elementwise", "select") or (
+                    plan.fn is np.matmul and all(len(v.shape) == 2 for v in (n, *parents))):
+                ds = plan.pull(g, n.saved, parents)
+            else:
+                rows = [plan.pull(row, n.saved, parents) for row in g]
+                ds = [np.stack(d) for d in zip(*rows, strict=True)]
+            if masks or plan.selects:
+                ds, lives = _careful(n, ds, masks.pop(n, None))
+                _join(masks, parents, lives, grads)
+            for p, d in zip(parents, ds, strict=True):
+                ones = (1,) * (d.ndim - 1 - len(p.shape))
+                d = np.reshape(fit(d, (len(g), *ones, *p.shape), p.dtype), (len(g), *p.shape))
+                grads[p] = grads[p] + d if p in grads else d
+    return grads
+
+
 def _in_order(order, until):
     """All nodes that these depend on, oldest first, none of them freed or changed."""
     seen = {*order, *until}

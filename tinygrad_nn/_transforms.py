@@ -14,7 +14,7 @@ import numpy as np
 from ._core import Box, primitive
 from ._dual import Dual
 from ._errors import ShapeError
-from ._graph import sweep
+from ._graph import sweep, sweep_rows
 from ._table import zero
 from ._tensor import Tensor, as_float_array, as_seed, leaf
 
@@ -257,14 +257,16 @@ def jacobian(f, argnums=0):
     def run(*args, **kwargs):
         numbers = _positions(argnums, args)
 
-        def of_chosen(*xs):
-            new = dict(zip(numbers, xs, strict=True))
-            return f(*[new.get(k, a) for k, a in enumerate(args)], **kwargs)
         xs = tuple(args[k] for k in numbers)
-        y, pullback = vjp(of_chosen, *xs)
-        ins, outs = _leaves(xs), _leaves(y)
-        few = sum(map(np.size, outs)) <= sum(map(np.size, ins))
-        blocks = _rows(pullback, y, outs, ins) if few else _columns(of_chosen, xs, outs, ins)
+        variables, y, _, level = _trace(f, args, kwargs, numbers, False)
+        ins, outs = _leaves(variables), [_output(v) for _, v in flatten(y)]
+        if sum(v.size for v in outs) <= sum(v.size for v in ins):
+            blocks = _rows(outs, ins, level)
+        else:
+            def of_chosen(*xs):
+                new = dict(zip(numbers, xs, strict=True))
+                return f(*[new.get(k, a) for k, a in enumerate(args)], **kwargs)
+            blocks = _columns(of_chosen, xs, outs, ins)
         table = [_form(xs, row) for row in blocks]
         return _form(y, [row[0] for row in table] if isinstance(argnums, int) else table)
     return run
@@ -291,31 +293,40 @@ def _form(tree, leaves):
     return tree_map(lambda _: next(leaves), tree)
 
 
-def _units(arrays):
-    """For each array, for each of its elements, unit arrays for all: the basis of the tree."""
-    for k, a in enumerate(arrays):
-        for i in range(a.size):
-            unit = [np.zeros(b.shape, b.dtype) for b in arrays]
-            unit[k].flat[i] = 1
-            yield k, unit
+ROWS = 256                                  # swept at once, so that memory stays bounded
 
 
-def _rows(pullback, y, outs, ins):
-    rows = [[] for _ in outs]
-    for k, unit in _units(outs):
-        rows[k].append(_leaves(pullback(_form(y, unit))))
-    return [[_block([row[a] for row in rows[k]], 0, out, x) for a, x in enumerate(ins)]
-            for k, out in enumerate(outs)]
+def _rows(outs, ins, level):
+    """For each output the derivatives by each variable, by reverse mode."""
+    return [_rows_of(y, ins, level) for y in outs]
+
+
+def _rows_of(y, ins, level):
+    if not (isinstance(y, Tensor) and y.level == level and y.size):
+        return [np.zeros(y.shape + x.shape, x.dtype) for x in ins]
+    unit = np.reshape(np.eye(y.size, dtype=y.dtype), (y.size, *y.shape))
+    parts = [{y: unit[i:i + ROWS]} if y.node is None else sweep_rows(y, unit[i:i + ROWS])
+             for i in range(0, y.size, ROWS)]
+
+    def block(x):
+        rows = [part[x] for part in parts if x in part]
+        if not rows:
+            return np.zeros(y.shape + x.shape, x.dtype)
+        return np.reshape(np.concatenate(rows) if len(rows) > 1 else rows[0], y.shape + x.shape)
+    return [block(x) for x in ins]
 
 
 def _columns(f, xs, outs, ins):
+    """The same by forward mode, one element of a variable at a time."""
     columns = [[] for _ in ins]
-    for a, unit in _units(ins):
-        columns[a].append(_leaves(jvp(f, xs, _form(xs, unit))[1]))
-    return [[_block([column[k] for column in columns[a]], -1, out, x)
+    for a, x in enumerate(ins):
+        for i in range(x.size):
+            units = [np.zeros(v.shape, v.dtype) for v in ins]
+            units[a].flat[i] = 1
+            columns[a].append(_leaves(jvp(f, xs, _form(xs, units))[1]))
+    return [[_stacked([column[k] for column in columns[a]], out.shape + x.shape, x.dtype)
              for a, x in enumerate(ins)] for k, out in enumerate(outs)]
 
 
-def _block(parts, axis, out, x):
-    shape = out.shape + x.shape
-    return np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, out.dtype)
+def _stacked(columns, shape, dtype):
+    return np.reshape(np.stack(columns, -1), shape) if columns else np.zeros(shape, dtype)
