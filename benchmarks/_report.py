@@ -49,7 +49,7 @@ def heading(machine, missing, quick):
              f"{machine['threads']} threads, Python {machine['python']}, "
              f"commit {machine['commit']}, load before {machine['load']}."]
     if quick:
-        lines.append("A quick run (deep chains have 20,000 operations): it shows that everything "
+        lines.append("A quick run (deep chains have 20,000 operations): it shows that all "
                      "works, its times mean nothing.")
     if missing:
         lines.append(f"Not installed: {', '.join(missing)}.")

@@ -56,7 +56,8 @@ class Worker:
         self.process.kill()
         self.process.wait()
         for file in (self.process.stdin, self.process.stdout, self.errors):
-            file.close()
+            with contextlib.suppress(BrokenPipeError):           # a command that nobody read
+                file.close()
 
 
 def measure(row, packages, quick, say=lambda text: None):

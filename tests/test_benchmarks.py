@@ -118,6 +118,7 @@ def test_a_wrong_result_or_a_broken_worker_becomes_an_error_in_its_row():
 def test_a_worker_that_dies_is_reported_with_its_last_words():
     worker = _rounds.Worker({"cpus": "not a set of numbers"})
     try:
+        worker.process.wait(timeout=60)
         with pytest.raises(_rounds.WorkerError, match=r"ended with code 1: .*Error"):
             worker.ask("prepare")
     finally:

@@ -77,7 +77,7 @@ def _operation(f, pull, push):
     def run(*args):
         return f(*args)
     call = primitive(functools.wraps(f)(run) if hasattr(f, "__name__") else run)
-    variadic(call, save=lambda *args: args, vjp=pull, jvp=push)
+    variadic(call, save=lambda active, args: args, vjp=pull, jvp=push)
     return call
 
 

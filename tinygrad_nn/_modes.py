@@ -22,30 +22,31 @@ GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class _Block(contextlib.ContextDecorator):
-    def __init__(self):
-        self._entered = []
-
     def _recreate_cm(self):
         return type(self)()
 
     def __enter__(self):
         frame = sys._getframe(1)
-        entry = (type(self), frame if frame.f_code.co_flags & GENERATOR else None)
-        self._entered.append(entry)
-        _open.set((*modes(), entry))
+        _open.set((*modes(), (self, frame if frame.f_code.co_flags & GENERATOR else None)))
 
     def __exit__(self, *exc):
-        entry = self._entered.pop()
-        _open.set(tuple(e for e in modes() if e is not entry))
+        entries = modes()
+        mine = max(i for i, (block, _) in enumerate(entries) if block is self)
+        _open.set(entries[:mine] + entries[mine + 1:])
 
     def __call__(self, f):
-        if not inspect.isgeneratorfunction(f):
+        if inspect.isgeneratorfunction(f):
+            @functools.wraps(f)
+            def run(*args, **kwargs):
+                with self._recreate_cm():
+                    return (yield from f(*args, **kwargs))
+        elif inspect.iscoroutinefunction(f):
+            @functools.wraps(f)
+            async def run(*args, **kwargs):
+                with self._recreate_cm():
+                    return await f(*args, **kwargs)
+        else:
             return super().__call__(f)
-
-        @functools.wraps(f)
-        def run(*args, **kwargs):
-            with self._recreate_cm():
-                return (yield from f(*args, **kwargs))
         return run
 
 
@@ -75,7 +76,8 @@ class debug_nans(_Block):
 
 def is_open(kind):
     """Whether a block of this kind is open for the code that runs now."""
-    return any(k is kind and (frame is None or _running(frame)) for k, frame in modes())
+    return any(type(block) is kind and (frame is None or _running(frame))
+               for block, frame in modes())
 
 
 def _running(frame):

@@ -115,8 +115,8 @@ def rule(fn, vjp, jvp, moves=False, selects=False, several=False):
 def variadic(fn, save, vjp, jvp, moves=False):
     """Any number of array arguments (concatenate, einsum).
 
-    ``save(*arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for each
-    index in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for
+    ``save(active, arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for
+    each index in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for
     constants.
     """
     _register(Rule(fn, "variadic", (vjp,), (jvp,), run=save, moves=moves))
@@ -175,7 +175,7 @@ class Plan:
                       and all(rule.vjps[i] is not None for i in active))
         if rule.kind == "variadic":
             vjp, save, jvp = rule.vjps[0], rule.run, rule.jvps[0]
-            self.save = lambda active, v: (save(*v[1:-1]), active, v[-1])
+            self.save = lambda active, v: (save(active, v[1:-1]), active, v[-1])
             self.pull = lambda g, s, parents: vjp(g, s[0], s[1], **s[2])
             self.push = lambda ts, v: jvp(ts, v[1:-1], **v[-1])
         elif self.plain:

@@ -233,7 +233,7 @@ def record(level, rule, args, kwargs):
             check_forward(rule.fn, values[1:], out)
         if level == 0 and is_open(no_grad):
             return out
-    if not active:
+    if not active or (not rule.several and out.dtype.kind in "iub"):
         return out
     if isinstance(out, tuple) and not rule.several:
         raise NoRuleError(f"{name_of(rule.fn)} gave several arrays, its rule is for one")

@@ -134,7 +134,13 @@ def _einsum_jvp(ts, operands, **kwargs):
     return total
 
 
-variadic(_einsum, save=lambda *operands: operands, vjp=_einsum_vjp, jvp=_einsum_jvp)
+def _einsum_save(active, operands):
+    """An operand that only its own gradient would ask for gives its shape alone."""
+    return [x if set(active) - {i} else np.broadcast_to(0.0, np.shape(x))
+            for i, x in enumerate(operands)]
+
+
+variadic(_einsum, save=_einsum_save, vjp=_einsum_vjp, jvp=_einsum_jvp)
 
 
 def _written_einsum(*operands, optimize=False):

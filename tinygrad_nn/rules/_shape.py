@@ -214,7 +214,7 @@ def _join_jvp(ts, arrays, axis):
                            for t, a in zip(ts, arrays, strict=True)], axis)
 
 
-variadic(_join, save=lambda *arrays: [np.shape(a) for a in arrays], vjp=_join_vjp,
+variadic(_join, save=lambda active, arrays: [np.shape(a) for a in arrays], vjp=_join_vjp,
          jvp=_join_jvp, moves=True)
 
 
