@@ -173,6 +173,10 @@ class Box:
     def __array_function__(self, fn, types, args, kwargs):
         return dispatch(fn, args, kwargs)
 
+    def __array_namespace__(self, *, api_version=None):
+        """NumPy itself: code for the Python array API standard runs on Tensors."""
+        return np
+
     def __array__(self, *args, **kwargs):
         raise DetachError(
             "NumPy asked for a plain array of a Tensor, which would cut it out of the graph: "
