@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import operator
 import re
 import traceback
 
@@ -15,7 +16,7 @@ A = np.array
 
 
 def boxes(x):
-    """A leaf, a recorded Tensor, and the variables of reverse and forward mode of these values."""
+    """A leaf, a recorded Tensor, and the variables of reverse and of forward mode."""
     leaf = Tensor(x)
     yield leaf
     yield leaf * 1.0
@@ -39,8 +40,9 @@ def test_each_error_is_the_builtin_that_one_would_catch():
 # ---------------------------------------------------------------- shapes that do not broadcast
 
 @pytest.mark.parametrize("a, b, axes, sizes", [
-    ((3,), (4,), (0, 0), (3, 4)), ((2, 3), (2,), (1, 0), (3, 2)), ((2, 3), (3, 3), (0, 0), (2, 3)),
-    ((5, 2, 3), (4, 3), (1, 0), (2, 4)), ((0,), (2,), (0, 0), (0, 2)),
+    ((3,), (4,), (0, 0), (3, 4)), ((2, 3), (2,), (1, 0), (3, 2)),
+    ((2, 3), (3, 3), (0, 0), (2, 3)), ((5, 2, 3), (4, 3), (1, 0), (2, 4)),
+    ((0,), (2,), (0, 0), (0, 2)),
     ((2, 1, 3), (2, 5, 4), (2, 2), (3, 4)), ((4, 3, 2), (4, 1, 3), (2, 2), (2, 3)),
 ])
 @pytest.mark.parametrize("fn, name", [
@@ -64,17 +66,20 @@ def test_broadcasting(a, b, axes, sizes, fn, name):
 
 def test_operators_name_their_function():
     w = Tensor(np.ones(3))
-    for run, name in ((lambda: w + np.ones(2), "np.add"), (lambda: np.ones(2) - w, "np.subtract"),
-                      (lambda: w * np.ones(2), "np.multiply"), (lambda: w / np.ones(2), "np.divide"),
-                      (lambda: w ** np.ones(2), "np.power"), (lambda: w @ np.ones(2), "np.matmul"),
-                      (lambda: w * [1.0, 2.0], "np.multiply"), (lambda: [1.0, 2.0] + w, "np.add")):
+    c = np.ones(2)
+    for run, name in ((lambda: w + c, "np.add"), (lambda: c - w, "np.subtract"),
+                      (lambda: w * c, "np.multiply"), (lambda: w / c, "np.divide"),
+                      (lambda: w ** c, "np.power"), (lambda: w @ c, "np.matmul"),
+                      (lambda: w * [1.0, 2.0], "np.multiply"),
+                      (lambda: (1.0, 2.0) - w, "np.subtract")):
         with pytest.raises(tn.ShapeError, match=re.escape(name)):
             run()
 
 
 @pytest.mark.parametrize("a, b, axes, sizes", [
-    ((3,), (4,), (0, 0), (3, 4)), ((2, 3), (4,), (1, 0), (3, 4)), ((3,), (2, 4), (0, 0), (3, 2)),
-    ((2, 3), (4, 5), (1, 0), (3, 4)), ((7, 2, 3), (7, 4, 5), (2, 1), (3, 4)),
+    ((3,), (4,), (0, 0), (3, 4)), ((2, 3), (4,), (1, 0), (3, 4)),
+    ((3,), (2, 4), (0, 0), (3, 2)), ((2, 3), (4, 5), (1, 0), (3, 4)),
+    ((7, 2, 3), (7, 4, 5), (2, 1), (3, 4)),
     ((3,), (7, 4, 5), (0, 1), (3, 4)), ((7, 2, 3), (4,), (2, 0), (3, 4)),
     ((2, 3), (7, 2, 5), (1, 1), (3, 2)), ((7, 2, 3), (4, 5), (2, 0), (3, 4)),
     ((1, 3), (1, 3), (1, 0), (3, 1)), ((2, 3), (0, 5), (1, 0), (3, 0)),
@@ -118,8 +123,9 @@ def test_other_functions_of_shapes():
         np.dot(w, np.ones((4, 5)))
     with pytest.raises(tn.ShapeError, match=r"\(2, 3\).*3.*\(5, 2\)|\(5, 2\).*\(2, 3\)"):
         tn.rules.dense(np.ones((5, 2)), w)
-    for run in (lambda: w.reshape(4), lambda: np.concatenate([w, np.ones(3)]), lambda: w.sum(axis=2),
-                lambda: np.where(np.ones(2) > 0, w, 0.0), lambda: np.stack([w, w[0]]),
+    for run in (lambda: w.reshape(4), lambda: np.concatenate([w, np.ones(3)]),
+                lambda: w.sum(axis=2), lambda: np.where(np.ones(2) > 0, w, 0.0),
+                lambda: np.stack([w, w[0]]),
                 lambda: np.einsum("ij,jk", w, np.ones((2, 2))), lambda: w.transpose(0, 0),
                 lambda: np.split(w, 2, axis=1), lambda: np.broadcast_to(w, (3, 3))):
         with pytest.raises(ValueError):             # np.exceptions.AxisError is one
@@ -130,15 +136,18 @@ def test_other_functions_of_shapes():
 
 REMEDY = r"np\.stack\(\[\.\.\.\]\).*\.data"
 CONVERSIONS = {
-    "np.asarray": lambda t: np.asarray(t), "np.array": lambda t: np.array(t),
-    "np.array of a list": lambda t: np.array([t, t]), "np.asarray of a tuple": lambda t: np.asarray((t, t)),
-    "nested list": lambda t: np.array([[t, 1.0], [2.0, t]]), "dtype": lambda t: np.array(t, np.float32),
-    "np.r_": lambda t: np.r_[t, 1.0], "np.c_": lambda t: np.c_[t, t], "np.full": lambda t: np.full(3, t),
-    "np.ascontiguousarray": lambda t: np.ascontiguousarray(t), "np.asanyarray": lambda t: np.asanyarray(t),
+    "np.asarray": np.asarray, "np.array": np.array,
+    "np.array of a list": lambda t: np.array([t, t]),
+    "np.asarray of a tuple": lambda t: np.asarray((t, t)),
+    "nested list": lambda t: np.array([[t, 1.0], [2.0, t]]),
+    "np.array with dtype": lambda t: np.array(t, np.float32), "np.r_": lambda t: np.r_[t, 1.0],
+    "np.c_": lambda t: np.c_[t, t], "np.full": lambda t: np.full(3, t),
+    "np.ascontiguousarray": np.ascontiguousarray, "np.asanyarray": np.asanyarray,
     "np.sum of a list": lambda t: np.sum([t, t]), "np.exp of a list": lambda t: np.exp([t, t]),
-    "np.mean of a list": lambda t: np.mean([t, 1.0]), "np.arange": lambda t: np.arange(t),
-    "np.vectorize": lambda t: np.vectorize(abs)(t), "np.testing": lambda t:
-    np.testing.assert_allclose(np.ones(2), t), "c[:] = t": lambda t: np.zeros(2).__setitem__(slice(None), t),
+    "np.mean of a list": lambda t: np.mean([t, 1.0]), "np.arange": np.arange,
+    "np.vectorize": lambda t: np.vectorize(abs)(t),
+    "np.testing": lambda t: np.testing.assert_allclose(np.ones(2), t),
+    "c[:] = t": lambda t: np.zeros(2).__setitem__(slice(None), t),
     "c[mask] = t": lambda t: np.zeros(2).__setitem__(A([True, True]), t),
     "c.dot(t)": lambda t: np.ones(2).dot(t), "c[t]": lambda t: np.ones(3)[t],
     "Generator.normal": lambda t: np.random.default_rng(0).normal(t),
@@ -169,15 +178,15 @@ def test_no_silent_assignment_of_an_element(name, x):
     for t in boxes(x):
         with pytest.raises((TypeError, ValueError)) as error:
             ITEM_ASSIGNMENTS[name](t)
-        chain = (error.value, error.value.__cause__, error.value.__context__)
-        assert any(isinstance(e, tn.DetachError) for e in chain) or "sequence" in str(error.value)
+        if name == "c[0] = t":                      # NumPy puts its own error on top of ours
+            causes = (error.value, error.value.__cause__)
+            assert any(isinstance(e, tn.DetachError) for e in causes)
 
 
 NUMBERS = {
     "float": float, "int": int, "complex": complex, "math.exp": math.exp, "range": range,
-    "list index": lambda t: [1, 2][t], "str.format %f": lambda t: f"{float(t)}",
-    "operator.index": lambda t: [0] * 3 if None else bytes(t), "math.sqrt": math.sqrt,
-    "%": lambda t: "%f" % t, "hex": hex,
+    "list index": lambda t: [1, 2][t], "operator.index": operator.index, "hex": hex,
+    "math.sqrt": math.sqrt, "repetition": lambda t: [0] * t if t.size > 1 else [0][:t],
 }
 
 
@@ -185,8 +194,6 @@ NUMBERS = {
 @pytest.mark.parametrize("shape", [(), (1,)])
 def test_no_silent_conversion_to_a_number(name, shape):
     for t in boxes(np.ones(shape)):
-        if name == "operator.index" and shape:
-            continue                                # bytes() of something with a length iterates
         with pytest.raises(tn.DetachError, match=r"number.*\.item\(\)"):
             NUMBERS[name](t)
 
@@ -220,14 +227,15 @@ def test_item_assignment_to_a_tensor():
             del t[0]
 
 
-AUGMENTED = {"+": "t += 1.0", "-": "t -= 1.0", "*": "t *= 2.0", "/": "t /= 2.0", "**": "t **= 2.0",
-             "//": "t //= 2.0", "%": "t %= 2.0", "@": "t @= m"}
+AUGMENTED = {"+": "t += 1.0", "-": "t -= 1.0", "*": "t *= 2.0", "/": "t /= 2.0",
+             "**": "t **= 2.0", "//": "t //= 2.0", "%": "t %= 2.0", "@": "t @= m"}
 
 
 @pytest.mark.parametrize("sign", AUGMENTED)
 def test_augmented_assignment_to_a_leaf(sign):
     t = Tensor(A([3.0, 4.0]))
-    with pytest.raises(tn.DetachError, match=rf"{re.escape(sign)}=.*leaf.*\.data {re.escape(sign)}="):
+    sign_ = re.escape(sign)
+    with pytest.raises(tn.DetachError, match=rf"{sign_}=.*leaf.*\.data {sign_}="):
         exec(AUGMENTED[sign], {}, {"t": t, "m": np.eye(2)})
     np.testing.assert_array_equal(t.data, [3, 4])
 
@@ -255,14 +263,12 @@ def test_augmented_assignment_rebinds_computed_tensors(sign):
     np.testing.assert_array_equal(x, [3, 4])
 
 
-@pytest.mark.parametrize("sign", AUGMENTED)
+@pytest.mark.parametrize("sign", [s for s in AUGMENTED if s != "@"])
 def test_augmented_assignment_of_a_tensor_to_an_array(sign):
     for t in boxes(A([3.0, 4.0])):
         c = A([1.0, 2.0])
-        with pytest.raises(TypeError, match=r"a = a \+ t" if sign != "@" else "") as error:
-            exec(AUGMENTED[sign].replace("t ", "c ").replace("1.0", "t").replace("2.0", "t")
-                 .replace("m", "t"), {}, {"c": c, "t": t})
-        assert sign == "@" or isinstance(error.value, tn.DetachError)
+        with pytest.raises(tn.DetachError, match=r"a = a \+ t"):
+            exec(f"c {sign}= t", {}, {"c": c, "t": t})
         np.testing.assert_array_equal(c, [1, 2])
 
 
@@ -281,19 +287,22 @@ def test_rebinding_a_loss_is_right():
 
 OUT = {
     "np.add": lambda t, o: np.add(t, 1.0, out=o), "np.exp": lambda t, o: np.exp(t, out=o),
-    "np.sum": lambda t, o: np.sum(t, axis=0, keepdims=True, out=o), "np.matmul":
-    lambda t, o: np.matmul(np.eye(2), t, out=o), "np.clip": lambda t, o: np.clip(t, 0, 1, out=o),
+    "np.sum": lambda t, o: np.sum(t, axis=0, keepdims=True, out=o),
+    "np.matmul": lambda t, o: np.matmul(np.eye(2), t, out=o),
+    "np.clip": lambda t, o: np.clip(t, 0, 1, out=o),
     "np.concatenate": lambda t, o: np.concatenate([t[:1], t[1:]], out=o),
-    "np.stack": lambda t, o: np.stack([t[0], t[1]], out=o), "np.cumsum":
-    lambda t, o: np.cumsum(t, out=o), "np.max": lambda t, o: np.max(t, keepdims=True, out=o),
-    "np.einsum": lambda t, o: np.einsum("i->i", t, out=o), "np.dot":
-    lambda t, o: np.dot(np.eye(2), t, out=o), "np.take": lambda t, o: np.take(t, [0, 1], out=o),
+    "np.stack": lambda t, o: np.stack([t[0], t[1]], out=o),
+    "np.cumsum": lambda t, o: np.cumsum(t, out=o),
+    "np.max": lambda t, o: np.max(t, keepdims=True, out=o),
+    "np.einsum": lambda t, o: np.einsum("i->i", t, out=o),
+    "np.dot": lambda t, o: np.dot(np.eye(2), t, out=o),
+    "np.take": lambda t, o: np.take(t, [0, 1], out=o),
     "np.mean": lambda t, o: np.mean(t, axis=0, out=o), "t.sum": lambda t, o: t.sum(out=o),
-    "np.floor": lambda t, o: np.floor(t, out=o), "np.greater": lambda t, o: np.greater(t, 0, out=o),
-    "np.add.reduce": lambda t, o: np.add.reduce(t, out=o), "np.round": lambda t, o: np.round(t, out=o),
+    "np.floor": lambda t, o: np.floor(t, out=o), "np.var": lambda t, o: np.var(t, out=o),
+    "np.greater": lambda t, o: np.greater(t, 0, out=o), "positional": lambda t, o: np.exp(t, o),
+    "np.round": lambda t, o: np.round(t, out=o), "np.outer": lambda t, o: np.outer(t, t, out=o),
+    "np.add.reduce": lambda t, o: np.add.reduce(t, out=o),
     "np.add.accumulate": lambda t, o: np.add.accumulate(t, out=o),
-    "np.var": lambda t, o: np.var(t, out=o), "np.outer": lambda t, o: np.outer(t, t, out=o),
-    "positional": lambda t, o: np.exp(t, o),
 }
 
 
@@ -319,8 +328,9 @@ def test_a_tensor_as_out_is_refused(run):
 
 @pytest.mark.parametrize("run", [
     lambda t: np.add.at(np.zeros(2), [0], t), lambda t: np.copyto(np.zeros(2), t),
-    lambda t: np.put(np.zeros(2), [0, 1], t), lambda t: np.place(np.zeros(2), A([True, True]), t),
-    lambda t: np.putmask(np.zeros(2), A([True, True]), t), lambda t: np.full_like(np.zeros(2), t),
+    lambda t: np.put(np.zeros(2), [0, 1], t), lambda t: np.full_like(np.zeros(2), t),
+    lambda t: np.place(np.zeros(2), A([True, True]), t),
+    lambda t: np.putmask(np.zeros(2), A([True, True]), t),
     lambda t: np.fill_diagonal(np.zeros((2, 2)), t), lambda t: np.full(2, t, like=t),
     lambda t: np.put_along_axis(np.zeros(2), A([0, 1]), t, 0),
 ])
@@ -358,10 +368,14 @@ def test_the_refusal_says_shape_and_remedy():
 
 def test_a_gradient_by_a_keyword_argument_is_refused_by_name():
     w = Tensor([1.0, 2.0])
-    for run, name in ((lambda: np.pad(np.ones(2), 1, constant_values=w[0]), "constant_values"),
-                      (lambda: np.sum(np.ones(2), initial=w[0]), "initial"),
-                      (lambda: np.var(np.ones(2), ddof=w[0]), "ddof|no derivative|number")):
-        with pytest.raises((tn.NoRuleError, tn.DetachError), match=name):
+    for run, name in ((lambda: np.pad(w, 1, constant_values=w[0]), "constant_values"),
+                      (lambda: np.sum(w, initial=w[0]), "initial"),
+                      (lambda: w.mean(where=w), "where")):
+        with pytest.raises(tn.NoRuleError, match=f"{name}="):
+            run()
+    for run in (lambda: np.pad(np.ones(2), 1, constant_values=w[0]),
+                lambda: np.sum(np.ones(2), initial=w[0])):
+        with pytest.raises((tn.NoRuleError, tn.DetachError, ValueError)):   # never silently
             run()
 
 
@@ -378,14 +392,25 @@ def test_an_unknown_keyword_is_refused_by_name():
 @pytest.mark.parametrize("f", [
     lambda t: t * 1j, lambda t: 1j * t, lambda t: t + A([1j, 2j]), lambda t: t.astype(complex),
     lambda t: t @ A([1j, 2j]), lambda t: np.where(A([True, False]), t, 1j),
-    lambda t: np.concatenate([t, [1j]]), lambda t: t ** 1j, lambda t: t.astype(int),
-    lambda t: t * A([1, 2], object), lambda t: t.astype(bool), lambda t: np.sum(t, dtype=complex),
+    lambda t: np.concatenate([t, [1j]]), lambda t: t ** 1j,
+    lambda t: t * A([1, 2], object), lambda t: np.sum(t, dtype=complex),
     lambda t: np.multiply(t, 1, dtype=complex),
 ])
 def test_results_that_are_not_real_are_refused(f):
     for t in boxes(A([1.0, 2.0])):
         with pytest.raises((tn.NoRuleError, TypeError), match=r"complex|int|object|bool|real"):
             f(t)
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.uint8])
+def test_integers_of_a_tensor_are_refused_or_plain_in_all_modes_alike(dtype):
+    kinds = set()
+    for t in boxes(A([1.0, 2.0])):
+        try:
+            kinds.add(type(t.astype(dtype)))
+        except tn.NoRuleError:
+            kinds.add("refused")
+    assert kinds in ({"refused"}, {np.ndarray})
 
 
 def test_the_refusal_of_complex_results_names_operation_and_dtype():
@@ -398,9 +423,10 @@ def test_the_refusal_of_complex_results_names_operation_and_dtype():
 @pytest.mark.parametrize("other", ["a", None, object(), {}, {1.0}, b"x"])
 def test_operands_that_are_no_numbers(other):
     for t in boxes(A([1.0, 2.0])):
-        for op in (lambda: t + other, lambda: other * t, lambda: t @ other):
-            with pytest.raises((TypeError, ValueError, NotImplementedError)):
-                op()
+        for op in (operator.add, operator.mul, operator.matmul):
+            for a, b in ((t, other), (other, t)):
+                with pytest.raises((TypeError, ValueError, NotImplementedError)):
+                    op(a, b)
 
 
 # ---------------------------------------------------------------- at the user's line

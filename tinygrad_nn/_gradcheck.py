@@ -4,6 +4,7 @@ order."""
 import numpy as np
 
 from ._errors import GradcheckError
+from ._modes import no_grad
 from ._transforms import flatten, grad, jvp, tree_map, vjp
 
 
@@ -31,9 +32,15 @@ def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=
         raise ValueError(f"modes={modes!r}: expected 'forward', 'reverse' or both")
     if order not in (1, 2):
         raise ValueError(f"order={order!r}: expected 1 or 2")
-    inputs = tuple(tree_map(lambda x: np.array(x, np.float64), x) for x in inputs)
     if order == 2:
         gradcheck(f, *inputs, modes=modes, eps=eps, rtol=rtol, atol=atol)
+    with no_grad():                         # f may close over Tensors, such as a model's weights
+        return _check(f, inputs, order, modes, eps, rtol, atol)
+
+
+def _check(f, inputs, order, modes, eps, rtol, atol):
+    inputs = tuple(tree_map(lambda x: np.array(x, np.float64), x) for x in inputs)
+    if order == 2:
         f = _projected_gradient(f, inputs)
     eps = np.finfo(np.float64).eps ** (1 / 3) if eps is None else eps
     names = [name for k, x in enumerate(inputs) for name, _ in flatten(x, f"input {k}")]

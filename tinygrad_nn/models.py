@@ -20,13 +20,17 @@ class CatClassifier(nn.Module):
 
     def __init__(self, layers=(12288, 20, 7, 5, 1), *, init_scale=None, rng=None, randn=None,
                  dtype=np.float32):
+        if len(layers) < 2:
+            raise ValueError(f"CatClassifier: layers={layers!r} must name at least the sizes of "
+                             "the input and of the output")
         rng = np.random.default_rng(rng)
         randn = randn or (lambda *shape: rng.standard_normal(shape))
         blocks = []
         for n_in, n_out in itertools.pairwise(layers):
             linear = nn.Linear(n_in, n_out, rng=rng, dtype=dtype)
-            scale = 1 / np.sqrt(n_in) if init_scale is None else init_scale
-            linear.weight.data = (randn(n_out, n_in) * scale).astype(dtype)
+            w = randn(n_out, n_in)
+            w = w / np.sqrt(n_in) if init_scale is None else w * init_scale
+            linear.weight.data = w.astype(dtype)
             linear.bias.data = np.zeros(n_out, dtype)
             blocks += [linear, nn.ReLU()]
         blocks[-1] = nn.Sigmoid()

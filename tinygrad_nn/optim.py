@@ -12,8 +12,7 @@ from ._tensor import Tensor
 
 def sgd(w, g, lr):
     """One step of gradient descent: ``w - lr * g``, in the dtype of w."""
-    step = np.multiply(g, lr, dtype=w.dtype)
-    return np.subtract(w, step, out=step)
+    return w - np.multiply(g, lr, dtype=w.dtype)
 
 
 class SGD:

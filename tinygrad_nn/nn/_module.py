@@ -33,11 +33,11 @@ class Module:
     def _children(self):
         """(name, Tensor or Module) of the attributes, in order."""
         for name, value in vars(self).items():
-            if isinstance(value, (Tensor, Module)):
+            if _belongs(value):
                 yield name, value
             elif isinstance(value, (list, tuple)):
                 for i, v in enumerate(value):
-                    if isinstance(v, (Tensor, Module)):
+                    if _belongs(v):
                         yield f"{name}.{i}", v
 
     def named_parameters(self, prefix=""):
@@ -93,6 +93,11 @@ class Module:
     def _settings(self):
         """What repr shows between the parentheses."""
         return ""
+
+
+def _belongs(value):
+    """Whether an attribute is a module or a parameter; a computed Tensor is neither."""
+    return isinstance(value, Module) or (isinstance(value, Tensor) and value.node is None)
 
 
 class Sequential(Module):
