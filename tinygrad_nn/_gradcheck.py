@@ -34,7 +34,7 @@ def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=
         raise ValueError(f"order={order!r}: expected 1 or 2")
     if order == 2:
         gradcheck(f, *inputs, modes=modes, eps=eps, rtol=rtol, atol=atol)
-    with no_grad():                         # f may close over Tensors, such as a model's weights
+    with no_grad():                     # f may close over Tensors, such as a model's weights
         return _check(f, inputs, order, modes, eps, rtol, atol)
 
 

@@ -255,7 +255,7 @@ def _several(plan, level, out, parents, saved, risk):
     n.seq, n.plan, n.parents, n.saved, n.risk = count(), plan, parents, saved, None
     n.shape, n.dtype = tuple(o.shape for o in out), tuple(o.dtype for o in out)
     if risk is not None:
-        watch(n, risk)
+        watch(n, risk, sys._getframe(2))
     items = [_made(_item(plan.fn, k), level, o, (n,), None, None) if o.dtype.kind == "f" else o
              for k, o in enumerate(out)]
     return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
@@ -279,7 +279,7 @@ def _made(plan, level, out, parents, saved, risk):
     if n.dtype.kind != "f":
         not_real(plan.fn, n.dtype)
     if risk is not None:
-        watch(n, risk)
+        watch(n, risk, sys._getframe(2))
     elif modes() and is_open(debug_nans):
         locate(n, sys._getframe(2))
     return t
@@ -354,10 +354,10 @@ def binary(fn):
             n.saved = plan.save((out, x, y, NO_KEYWORDS))
             risk = exposed(a, x) if plan.first and x.__class__ not in NUMBERS else None
             if plan.second and y.__class__ not in NUMBERS:
-                other = exposed(b, y)
+                other = y if y is b else exposed(b, y)
                 risk = other if risk is None else risk if other is None else (risk, other)
             if risk is not None:
-                watch(n, risk)
+                watch(n, risk, sys._getframe(1))
         return t
     return operate
 
