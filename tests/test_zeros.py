@@ -3,6 +3,7 @@
 Every case is asked in six ways: reverse, forward, and the four second orders made of them.
 """
 
+import random
 import time
 import warnings
 
@@ -76,6 +77,17 @@ SCALARS = {
     "three uses": (three_uses, 2, 0),
     "max of stack": (lambda x: np.max(np.stack([np.log(x), x, 1 / (x - 1) - 1])), 1, 0),
     "min of stack": (lambda x: np.min(np.stack([1 / x, 3 * x, x + 1])), 3, 0),
+    "abs of nan": (lambda x: np.where(x > 0, np.abs(x * np.log(x)), x * x), 0, 2),
+    "maximum of nan": (lambda x: np.where(x > 0, np.maximum(x * np.log(x), x), x * x), 0, 2),
+    "max of nan": (
+        lambda x: np.where(x > 0, np.max(np.stack([x * np.log(x), x])), x * x), 0, 2),
+    "min of nan": (
+        lambda x: np.where(x > 0, np.min(np.stack([x * np.log(x), x])), x * x), 0, 2),
+    "clip of nan": (lambda x: np.where(x > 0, np.clip(x * np.log(x), -1.0, 1.0), x * x), 0, 2),
+    "sort of nan": (
+        lambda x: np.where(x > 0, np.sort(np.stack([x * np.log(x), x]))[0], x * x), 0, 2),
+    "nan_to_num": (lambda x: np.nan_to_num(x * np.log(x)) + x * x, 0, 2),
+    "var": (lambda x: np.where(x > 0, np.var(np.stack([np.log(x), x])), x * x), 0, 2),
     "index": (lambda x: np.stack([np.log(x), x * x])[1], 0, 2),
     "boolean index": (lambda x: np.stack([np.log(x), x * x])[A([False, True])].sum(), 0, 2),
     "integer index": (lambda x: np.stack([np.log(x), x * x])[A([1, 1])].sum(), 0, 4),
@@ -237,6 +249,76 @@ def test_where_is_the_derivative_of_the_selected_elements_alone(values, inner):
             np.testing.assert_allclose(tn.hvp(f, x, np.ones_like(x)), want2, rtol=1e-12)
             again = tn.grad(lambda x, f=f: np.sum(tn.grad(f)(x)))(x)
             np.testing.assert_allclose(again, want2, rtol=1e-12)
+
+
+# ---------------------------------------------------------------- random programs
+# The oracle is the work-around that other engines ask for: give the dangerous function a safe
+# argument where it is not selected. Same selections, same values, no division by zero.
+
+DANGEROUS = [np.log, np.sqrt, lambda x: 1 / x, lambda x: x ** 1.5, lambda x: x * np.log(x),
+             lambda x: np.sin(x) / x, lambda x: np.exp(-1 / x), lambda x: np.cbrt(x) * x,
+             lambda x: np.log(x) ** 2, lambda x: np.tanh(np.log(x)) / x,
+             lambda x: x / np.abs(x),
+             lambda x: np.sqrt(np.sqrt(x)), lambda x: np.abs(x * np.log(x)),
+             lambda x: np.hypot(x, 0.0) / x]
+MOVES = [lambda y: y, lambda y: y[::-1][::-1], lambda y: y.reshape(-1, 1).T.reshape(-1),
+         lambda y: np.stack([y, y])[0], lambda y: np.concatenate([y, y])[:len(y)],
+         lambda y: np.broadcast_to(y, (2, len(y)))[1], lambda y: 1 - y * 2, np.tanh, np.abs,
+         lambda y: np.pad(y, 1)[1:-1], lambda y: np.roll(np.roll(y, 1), -1),
+         lambda y: np.tile(y, 2)[:len(y)], lambda y: y.astype(np.float64),
+         lambda y: np.split(np.concatenate([y, y]), 2)[1], lambda y: np.take(y, range(len(y))),
+         lambda y: np.sum(np.stack([y, 0.5 * y]), axis=0), lambda y: np.repeat(y, 2)[::2],
+         lambda y: np.mean(np.stack([y, y]), axis=0), lambda y: np.clip(y, -2.0, 2.0),
+         lambda y: np.diagonal(y[:, None] + np.zeros(len(y))), lambda y: np.maximum(y, -3.0),
+         lambda y: np.cumsum(np.stack([y, y]), axis=0)[0]]
+SMOOTH = [np.sin, lambda x: x * x, np.exp, tn.sigmoid, lambda x: x + 1.0, tn.softplus]
+
+
+def random_program(seed, live, safe):
+    def f(x):
+        draw = random.Random(seed)
+        values = [x * 0.5]
+        for _ in range(draw.randint(1, 3)):
+            y = draw.choice(DANGEROUS)(np.where(live, x, 0.7) if safe else x)
+            for _ in range(draw.randint(0, 3)):
+                y = draw.choice(MOVES)(y)
+            if draw.random() < 0.3:
+                y = y * draw.choice(SMOOTH)(x)
+            other = draw.choice([0.0, draw.choice(SMOOTH)(x), draw.choice(values)])
+            y = draw.choice([
+                lambda y, o: np.where(live, y, o), lambda y, o: np.where(~live, o, tn.relu(y)),
+                lambda y, o: np.where(live, y, o) + np.where(live, 2 * y[::-1][::-1], 0.3),
+            ])(y, other)
+            if draw.random() < 0.4:
+                y = draw.choice(SMOOTH)(draw.choice(MOVES)(y)) * draw.choice(values)
+            values.append(y)
+        return sum(values[1:], values[0])
+    return f
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_programs_against_their_safe_form(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.choice([0.0, 0.5, 1.3, 2.0], size=rng.integers(2, 5))
+    w, v = rng.normal(size=(2, len(x)))
+
+    def derivatives(safe):
+        f = random_program(seed, x != 0, safe)
+        total = lambda x: np.sum(f(x) * w)
+        leaf = tn.Tensor(x)
+        total(leaf).backward()
+        directional = lambda g: lambda x: tn.jvp(g, (x,), (v,))[1]
+        return {"backward": leaf.grad, "grad": tn.grad(total)(x), "jvp": directional(total)(x),
+                "jacobian": tn.jacobian(f)(x), "hvp": tn.hvp(total, x, v),
+                "reverse twice": tn.grad(lambda x: np.sum(tn.grad(total)(x) * v))(x),
+                "reverse of forward": tn.grad(directional(total))(x),
+                "forward twice": directional(directional(total))(x),
+                "third": tn.grad(directional(directional(total)))(x)}
+    with np.errstate(all="ignore"):
+        want, got = derivatives(True), derivatives(False)
+    for name, a in want.items():
+        scale = np.max(np.abs(a))
+        np.testing.assert_allclose(got[name], a, rtol=1e-7, atol=1e-9 * scale, err_msg=name)
 
 
 # ---------------------------------------------------------------- where contributions meet

@@ -10,9 +10,9 @@ import functools
 
 import numpy as np
 
-from ._errors import DetachError, GraphError, NoRuleError
-from ._messages import explain, name_of, no_out, no_rule
-from ._table import RULES
+from ._errors import DetachError, GraphError, NoRuleError, ShapeError
+from ._messages import explain, name_of, no_out
+from ._table import rule_of
 
 UFUNC_METHODS = {}      # (ufunc, "reduce" or "accumulate") -> the function that does the same
 
@@ -27,7 +27,7 @@ def apply(fn, args, kwargs):
             top = a
     if top is None:
         return fn(*args, **kwargs)
-    rule = RULES.get(fn) or no_rule(fn, top)
+    rule = rule_of(fn, top)
     if rule.kind in ("composite", "refused"):
         return rule.run(*args, **kwargs)
     if rule.kind == "zero":
@@ -39,7 +39,7 @@ def apply(fn, args, kwargs):
 
 def dispatch(fn, args, kwargs):
     """`apply` for a call as a person wrote it: finds the rule, sorts the arguments."""
-    rule = RULES.get(fn) or no_rule(fn, highest((args, kwargs)))
+    rule = rule_of(fn, highest((args, kwargs)))
     if kwargs.get("out") is not None:
         raise DetachError(no_out(fn, kwargs["out"], args))
     if rule.kind in ("composite", "refused"):
@@ -69,6 +69,18 @@ def run(fn, values, kwargs):
     return out if isinstance(out, (np.generic, Box, tuple)) else np.asarray(out)
 
 
+def check_output(rule, out, level):
+    """``out`` of a rule's function on ``level``: one array or several as the rule says, and
+    nothing of the same level, which the function would have had to close over."""
+    if isinstance(out, tuple) != rule.several:
+        raise NoRuleError(f"{name_of(rule.fn)} gave " + (
+            "one array, its rule is for several" if rule.several else
+            "several arrays, its rule is for one"))
+    if isinstance(out, Box) and out.level >= level:
+        raise DetachError(f"{name_of(rule.fn)} closes over a Tensor, whose gradient its rule "
+                          "cannot give: pass it as an argument")
+
+
 def as_floats(rule, values, out):
     """The values as an elementwise rule may compute with them: integers and booleans in the
     dtype of the result, since a * a of small integers wraps round and -a of booleans fails."""
@@ -76,6 +88,18 @@ def as_floats(rule, values, out):
         return values
     return [v.astype(out.dtype) if isinstance(v, (np.ndarray, np.generic))
             and v.dtype.kind in "iub" else v for v in values]
+
+
+def as_seed(g, x, what):
+    """``g`` as a gradient or tangent of ``x``: of its shape, in its dtype; never complex."""
+    if not isinstance(g, Box):
+        g = np.asarray(g)
+        if g.dtype.kind not in "fiub":
+            raise TypeError(f"{what} must be real numbers, got dtype {g.dtype}")
+        g = g.astype(x.dtype, copy=False)
+    if g.shape != x.shape:
+        raise ShapeError(f"{what} has shape {g.shape}, expected {x.shape}")
+    return g
 
 
 def highest(tree):
@@ -152,6 +176,8 @@ class Box:
     size = property(lambda self: self._data.size, doc="The number of elements.")
     T = property(lambda self: np.transpose(self), doc="All axes in reverse order.")
     mT = property(lambda self: np.swapaxes(self, -1, -2), doc="The last two axes exchanged.")
+
+    device = property(lambda self: "cpu", doc="Always cpu, as the array API asks.")
 
     def _emit(self, rule, args, kwargs):
         """Run the rule's function one level down and keep what this kind of box needs."""

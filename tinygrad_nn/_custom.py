@@ -9,10 +9,12 @@ import functools
 
 import numpy as np
 
-from ._core import highest, primitive
+from ._core import Box, as_seed, highest, primitive
+from ._errors import MutationError
 from ._graph import Node, at_risk, count, sweep
-from ._table import Plan, variadic
-from ._tensor import Tensor, _made, as_seed, leaf, new
+from ._modes import recording
+from ._table import Plan, Rule
+from ._tensor import Tensor, _made, leaf, new
 from ._transforms import grad
 
 
@@ -34,7 +36,8 @@ def custom_vjp(f, vjp):
         if len(grads) != len(args):
             raise TypeError(f"custom_vjp: the rule returned {len(grads)} gradients for "
                             f"{len(args)} arguments")
-        return [_or_zeros(grads[i], args[i]) for i in active]
+        return [as_seed(_or_zeros(grads[i], args[i]), args[i],
+                        f"custom_vjp: the gradient by argument {i}") for i in active]
 
     def push(ts, args):
         active = [i for i, t in enumerate(ts) if t is not None]
@@ -44,7 +47,7 @@ def custom_vjp(f, vjp):
                                                          strict=True))
         return grad(against)(np.zeros_like(call(*args)))
 
-    call = _operation(f, pull, push)
+    call = _operation(f, pull, push, "custom_vjp")
     return call
 
 
@@ -65,19 +68,32 @@ def custom_jvp(f, jvp):
     def pull(g, args, active):
         def along(*moving):
             ts = dict(zip(active, moving, strict=True))
-            return np.sum(g * push([ts.get(i) for i in range(len(args))], args))
+            t = push([ts.get(i) for i in range(len(args))], args)
+            return np.sum(g * as_seed(t, g, "custom_jvp: the tangent"))
         zeros = [np.zeros_like(args[i]) for i in active]
         return grad(along, argnums=tuple(range(len(active))))(*zeros)
 
-    return _operation(f, pull, push)
+    return _operation(f, pull, push, "custom_jvp")
 
 
-def _operation(f, pull, push):
-    """``f`` as a primitive of its own with a rule that keeps all arguments."""
+def _operation(f, pull, push, what):
+    """``f`` as a primitive with a rule that keeps all arguments; the rule dies with it."""
+    @primitive
     def run(*args):
         return f(*args)
-    call = primitive(functools.wraps(f)(run) if hasattr(f, "__name__") else run)
-    variadic(call, save=lambda active, args: args, vjp=pull, jvp=push)
+    run.__name__ = name = getattr(f, "__name__", type(f).__name__)
+    run._rule = Rule(run, "variadic", (pull,), (push,), run=lambda active, args: args)
+
+    def call(*args, **kwargs):
+        if kwargs:
+            raise TypeError(f"{what}: {name} takes its arguments by position, got "
+                            f"{', '.join(kwargs)}=")
+        for i, a in enumerate(args):
+            if not isinstance(a, Box) and highest(a) is not None:
+                raise TypeError(f"{what}: argument {i} of {name} is a {type(a).__name__} that "
+                                "holds a Tensor: pass each array as an argument of its own")
+        return run(*args)
+    call.__name__, call.__doc__ = name, getattr(f, "__doc__", None)
     return call
 
 
@@ -93,34 +109,38 @@ def _or_zeros(t, x):
 def remat(f):
     """``f`` that keeps only its arguments for the backward pass and computes the rest again.
 
-    Memory for time: one more evaluation of ``f``. It may close over Tensors, such as the
-    parameters of a model. ``f`` takes and returns arrays; it must not draw random numbers.
+    Memory for time: one more evaluation of ``f``, which returns one array. It may close over
+    Tensors, such as the parameters of a model. If it gives other values the second time (it
+    draws random numbers, or an array that it reads was changed), `MutationError`.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> float(tn.grad(tn.remat(lambda x: np.sin(np.sin(x))))(0.0))
     1.0
     """
     @functools.wraps(f)
-    def run(*args):
+    def run(*args, **kwargs):
         top = highest(args)
         level = top.level if isinstance(top, Tensor) else None
         start = count()
         own = [leaf(a._data, level) if isinstance(a, Tensor) and a.level == level else a
                for a in args]
-        y = f(*own)
+        y = f(*own, **kwargs)
+        if isinstance(y, (tuple, list, dict)) and highest(y) is not None:
+            raise TypeError(f"remat: the function returned a {type(y).__name__}, it takes "
+                            "functions that return one array")
         if level is None and isinstance(y, Tensor):
             level = y.level                        # only what f closes over is differentiated
+        inputs = [k for k, (a, b) in enumerate(zip(args, own, strict=True)) if a is not b]
         if not isinstance(y, Tensor) or y.level != level or y.node is None:
-            return f(*args) if any(a is not b for a, b in zip(own, args, strict=True)) else y
-        inputs = [(k, a) for k, (a, b) in enumerate(zip(args, own, strict=True)) if a is not b]
-        outside = _outside(y.node, start, {id(own[k]) for k, _ in inputs})
+            return f(*args, **kwargs) if inputs and highest(y) is not None else y
+        outside = _outside(y.node, start, {id(own[k]) for k in inputs})
         values = [a._data if a is not b else a for a, b in zip(args, own, strict=True)]
-        parents = tuple(a.node or a for _, a in inputs) + tuple(outside)
         risk = at_risk(range(1, len(args) + 1), args, [None, *values])
-        leaves = tuple(p for p in outside if p.__class__ is not Node)
-        risk = (() if risk is None else risk if risk.__class__ is tuple else (risk,)) + leaves
-        return _made(_again(f, [k for k, _ in inputs], level), level, y._data, parents,
-                     (values, outside), risk or None)
+        risk = (() if risk is None else risk if risk.__class__ is tuple else (risk,)) + tuple(
+            p for p in outside if p.__class__ is not Node)
+        parents = (*(args[k].node or args[k] for k in inputs), *outside)
+        saved = (values, kwargs, outside, _sample(y))
+        return _made(_again(f, inputs, level), level, y._data, parents, saved, risk or None)
     return run
 
 
@@ -142,16 +162,31 @@ def _outside(node, start, own):
 
 def _again(f, inputs, level):
     """A plan that runs ``f`` once more and sweeps its graph, up to what was there before."""
-    def pull(g, saved, parents):
-        values, outside = saved
+    def pull_live(g, saved, parents, live):
+        values, kwargs, outside, sample = saved
         own = list(values)
         for k in inputs:
             own[k] = leaf(values[k], level)
-        y = f(*own)
-        found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside))
-        return [found.get(p, np.zeros(p.shape, p.dtype))
-                for p in [own[k] for k in inputs] + outside]
+        with recording():
+            y = f(*own, **kwargs)
+        if not np.allclose(_sample(y), sample, rtol=1e-5, atol=1e-30, equal_nan=True):
+            raise MutationError("remat: the function gave other values when it was computed "
+                                "again: an array that it reads was changed, or it draws random "
+                                "numbers")
+        masks = {} if live is None else {y.node: live}
+        found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside), masks=masks)
+        wanted = [own[k] for k in inputs] + outside
+        return ([found.get(p, np.zeros(p.shape, p.dtype)) for p in wanted],
+                [masks.get(p) for p in wanted])
     plan = new(Plan)
-    plan.fn, plan.kind, plan.moves, plan.selects, plan.pull = f, "rule", False, False, pull
+    plan.fn, plan.kind, plan.moves, plan.selects = f, "remat", False, False
+    plan.pull = lambda g, saved, parents: pull_live(g, saved, parents, None)[0]
+    plan.push = pull_live
     return plan
 
+
+def _sample(y):
+    """About 64 of the values of ``y``, enough to see whether it is the same again."""
+    while isinstance(y, Box):
+        y = y._data
+    return np.ravel(y)[::max(1, np.size(y) // 64)].copy()

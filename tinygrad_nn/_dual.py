@@ -5,12 +5,13 @@ It reads the same table as the Tensor and keeps no graph, so memory does not gro
 Structural zeros need no mask here: a selection takes the tangent of what it selected.
 """
 
+import contextlib
+
 import numpy as np
 
-from ._core import Box, as_floats, astype, run
-from ._messages import not_real
-from ._modes import check_forward, debug_nans, is_open, modes
-from ._table import plan_for
+from ._core import Box, as_floats, as_seed, astype, check_output, run
+from ._messages import name_of, not_real
+from ._modes import check_forward, debug_nans, is_open, modes, note_tangent, unchecked
 
 
 class Dual(Box):
@@ -37,7 +38,8 @@ class Dual(Box):
         mine = [a.__class__ is Dual and a.level == self.level for a in args]
         values = [a._data if m else a for a, m in zip(args, mine, strict=True)]
         out = run(rule.fn, values, kwargs)
-        if modes() and is_open(debug_nans):
+        debug = modes() and is_open(debug_nans)
+        if debug:
             check_forward(rule.fn, values, out)
         if rule.kind == "variadic":
             mask = -1
@@ -48,20 +50,25 @@ class Dual(Box):
             tangents = [args[i].tangent for i in active]
             if not active:
                 return out
-        with np.errstate(all="ignore"):
-            values = as_floats(rule, values, out)
-            t = plan_for(rule.fn, mask).push(tangents, (out, *values, kwargs))
-            if not rule.several:
-                return self._paired(rule.fn, out, t)
-            items = [self._paired(rule.fn, *pair) for pair in zip(out, t, strict=True)]
-            return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
+        check_output(rule, out, self.level)
+        values = as_floats(rule, values, out)
+        with np.errstate(all="ignore"), unchecked() if debug else contextlib.nullcontext():
+            t = rule.plan(mask).push(tangents, (out, *values, kwargs))
+        if debug:
+            note_tangent(debug, self.level, rule.fn, tangents, values, t)
+        if not rule.several:
+            return self._paired(rule, out, t)
+        items = [self._paired(rule, *pair) for pair in zip(out, t, strict=True)]
+        return type(out)(*items) if hasattr(out, "_fields") else tuple(items)
 
-    def _paired(self, fn, out, t):
+    def _paired(self, rule, out, t):
         """A Dual of a result and its tangent, in the shape and dtype of the result."""
         if out.dtype.kind in "iub":
             return out
         if out.dtype.kind != "f":
-            not_real(fn, out.dtype)
+            not_real(rule.fn, out.dtype)
+        if rule.kind == "variadic":
+            t = as_seed(t, out, f"the tangent of {name_of(rule.fn)}")
         if t.shape != out.shape:
             t = np.broadcast_to(t, out.shape)
         return Dual(out, t if t.dtype == out.dtype else astype(t, out.dtype), self.level)

@@ -30,7 +30,7 @@ import numpy as np
 from ._core import Box, astype
 from ._errors import GraphError, MutationError
 from ._messages import line_of, name_of
-from ._modes import check_backward, debug_nans, is_open
+from ._modes import check_backward, debug_nans, is_open, modes, unchecked
 
 count = itertools.count(1).__next__
 ndarray = np.ndarray
@@ -62,6 +62,14 @@ class Parts:
         for k, g in other.parts.items():
             parts[k] = parts[k] + g if k in parts else g
         return Parts(parts, self.shape, self.dtype)
+
+    def __len__(self):
+        return len(next(iter(self.parts.values())))
+
+    def __iter__(self):
+        """Row by row, where every part has a leading axis (`sweep_rows`)."""
+        for i in range(len(self)):
+            yield Parts({k: g[i] for k, g in self.parts.items()}, self.shape, self.dtype)
 
     def filled(self):
         """A gradient for each output, zeros where none arrived."""
@@ -142,17 +150,25 @@ def _changed(n):
 
 # ---------------------------------------------------------------- the sweep
 
-def sweep(roots, free=True, until=()):
+def sweep(roots, free=True, until=(), masks=None):
     """Gradients of leaves, {leaf: gradient}, of ``roots``, pairs (Tensor, gradient).
 
-    ``free=False`` keeps the graph for another sweep; nodes in ``until`` count as leaves.
+    ``free=False`` keeps the graph for another sweep; nodes in ``until`` count as leaves;
+    ``masks`` are those of the roots, and afterwards those of what the sweep came to.
     """
+    masks = {} if masks is None else masks
+    if modes() and is_open(debug_nans):
+        with unchecked():
+            return _sweep(roots, free, until, masks, True)
+    return _sweep(roots, free, until, masks, False)
+
+
+def _sweep(roots, free, until, masks, debug):
     grads = {}                                  # of nodes and leaves; nodes leave it again
     for t, g in roots:
         key = t.node or t
         grads[key] = grads[key] + g if key in grads else g
     order = _in_order([n for n in grads if n.__class__ is Node and n not in until], until)
-    masks, debug = {}, is_open(debug_nans)
     with np.errstate(all="ignore"):
         while order:
             n = order.pop()
@@ -161,7 +177,7 @@ def sweep(roots, free=True, until=()):
             g = grads.pop(n)
             ds = plan.pull(g, n.saved, parents)
             if masks or plan.selects or debug:
-                ds, lives = _careful(n, ds, masks.pop(n, None))
+                ds, lives = _careful(n, g, ds, masks.pop(n, None))
                 _join(masks, parents, lives, grads)
                 if debug:
                     check_backward(n, g, ds)
@@ -187,6 +203,13 @@ def sweep_rows(y, g):
     Elementwise rules and products of matrices broadcast over it; the others run row by row. The
     graph is kept.
     """
+    if modes() and is_open(debug_nans):
+        with unchecked():
+            return _sweep_rows(y, g, True)
+    return _sweep_rows(y, g, False)
+
+
+def _sweep_rows(y, g, debug):
     grads, masks = {y.node: g}, {}
     order = _in_order([y.node], ())
     with np.errstate(all="ignore"):
@@ -198,15 +221,26 @@ def sweep_rows(y, g):
                 ds = plan.pull(g, n.saved, parents)
             else:
                 rows = [plan.pull(row, n.saved, parents) for row in g]
-                ds = [np.stack(d) for d in zip(*rows, strict=True)]
-            if masks or plan.selects:
-                ds, lives = _careful(n, ds, masks.pop(n, None))
+                ds = [_stacked(d) for d in zip(*rows, strict=True)]
+            if masks or plan.selects or debug:
+                ds, lives = _careful(n, g, ds, masks.pop(n, None))
                 _join(masks, parents, lives, grads)
+                if debug:
+                    check_backward(n, g, ds)
             for p, d in zip(parents, ds, strict=True):
-                ones = (1,) * (d.ndim - 1 - len(p.shape))
-                d = np.reshape(fit(d, (len(g), *ones, *p.shape), p.dtype), (len(g), *p.shape))
+                if d.__class__ is not Parts:
+                    ones = (1,) * (d.ndim - 1 - len(p.shape))
+                    d = fit(d, (len(g), *ones, *p.shape), p.dtype)
+                    d = np.reshape(d, (len(g), *p.shape)) if ones else d
                 grads[p] = grads[p] + d if p in grads else d
     return grads
+
+
+def _stacked(rows):
+    if rows[0].__class__ is not Parts:
+        return np.stack(rows)
+    parts = {k: np.stack([row.parts[k] for row in rows]) for k in rows[0].parts}
+    return Parts(parts, rows[0].shape, rows[0].dtype)
 
 
 def _in_order(order, until):
@@ -260,20 +294,30 @@ class _Mask:
         return self.value
 
 
-def _careful(n, ds, live):
+def _careful(n, g, ds, live):
     """The gradients for the parents of ``n`` with structural zeros kept, and their masks."""
     plan, saved, parents, shape = n.plan, n.saved, n.parents, n.shape
-    if (live is None and not plan.selects) or not (plan.kind == "elementwise" or plan.moves):
+    if plan.kind == "remat" and live is not None:
+        return plan.push(g, saved, parents, live)
+    if live is None and not plan.selects:
         return ds, [None] * len(parents)
+    if not (plan.kind == "elementwise" or plan.moves):      # all or nothing
+        lives = [_Mask(lambda m, p=p: np.full(p.shape, bool(np.any(m))), live) for p in parents]
+        return [_guard(d, m) for d, m in zip(ds, lives, strict=True)], lives
     if plan.kind == "elementwise":
         if plan.guarded:
             ds = [_guard(d, live) for d in ds]
         return ds, [live if p.shape == shape else
                     _Mask(lambda m, p=p: _fit_mask(m, p.shape), live) for p in parents]
 
+    if plan.kind == "select" and live is not None:
+        ds = [_guard(d, live) for d in ds]
+
     def arrives(j, m):
-        return _fit_mask(plan.pull(m.astype(np.float64), saved, parents)[j] != 0,
-                         parents[j].shape)
+        there = plan.pull(m.astype(np.float64), saved, parents)[j] != 0
+        if plan.kind == "select":
+            there = there & m.astype(bool)          # nan * 0 is nan, but nothing arrives
+        return _fit_mask(there, parents[j].shape)
     return ds, [_Mask(lambda j=j: arrives(j, np.ones(shape))) if live is None else
                 _Mask(lambda m, j=j: arrives(j, m), live) for j in range(len(parents))]
 
@@ -291,11 +335,10 @@ def _guard(d, live):
 def _join(masks, parents, lives, grads):
     """Where contributions meet: live in either; one without a mask is live all over."""
     for i, (p, live) in enumerate(zip(parents, lives, strict=True)):
-        if p.__class__ is Node:
-            if p not in grads and not any(p is q for q in parents[:i]):
-                if live is not None:
-                    masks[p] = live
-            elif live is None:
-                masks.pop(p, None)
-            elif p in masks:
-                masks[p] = _Mask(operator.or_, masks[p], live)
+        if p not in grads and not any(p is q for q in parents[:i]):
+            if live is not None:
+                masks[p] = live
+        elif live is None:
+            masks.pop(p, None)
+        elif p in masks:
+            masks[p] = _Mask(operator.or_, masks[p], live)

@@ -19,6 +19,7 @@ from ._messages import line_of, name_of
 _open = ContextVar("open_blocks", default=())
 modes = _open.get
 GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+DRIVERS = ("contextlib", "_pytest.fixtures")        # they run a generator as part of a block
 
 
 class _Block(contextlib.ContextDecorator):
@@ -26,13 +27,14 @@ class _Block(contextlib.ContextDecorator):
         return type(self)()
 
     def __enter__(self):
-        frame = sys._getframe(1)
-        _open.set((*modes(), (self, frame if frame.f_code.co_flags & GENERATOR else None)))
+        _open.set((*modes(), (self, _generator(sys._getframe(1)))))
+        return self
 
     def __exit__(self, *exc):
         entries = modes()
-        mine = max(i for i, (block, _) in enumerate(entries) if block is self)
-        _open.set(entries[:mine] + entries[mine + 1:])
+        mine = [i for i, (block, _) in enumerate(entries) if block is self]
+        if mine:                            # none: it was opened in another thread's context
+            _open.set(entries[:mine[-1]] + entries[mine[-1] + 1:])
 
     def __call__(self, f):
         if inspect.isgeneratorfunction(f):
@@ -45,9 +47,28 @@ class _Block(contextlib.ContextDecorator):
             async def run(*args, **kwargs):
                 with self._recreate_cm():
                     return await f(*args, **kwargs)
+        elif inspect.isasyncgenfunction(f):
+            @functools.wraps(f)
+            async def run(*args, **kwargs):
+                with self._recreate_cm():
+                    async for value in f(*args, **kwargs):
+                        yield value
         else:
             return super().__call__(f)
         return run
+
+
+def _generator(frame):
+    """The frame of the generator that opens a block, unless a `with` statement drives it."""
+    while _module(frame) == "contextlib":
+        frame = frame.f_back
+    if not frame.f_code.co_flags & GENERATOR or _module(frame.f_back) in DRIVERS:
+        return None
+    return frame
+
+
+def _module(frame):
+    return frame.f_globals.get("__name__") if frame is not None else None
 
 
 class no_grad(_Block):
@@ -73,11 +94,29 @@ class debug_nans(_Block):
     tinygrad_nn._errors.NonFiniteError: ...
     """
 
+    def __init__(self):
+        self.suspects = {}                  # the first non-finite tangent of each level
+
+
+class unchecked(_Block):
+    """Within it `debug_nans` is silent: a rule's own operations, judged by their result."""
+
+
+class recording(_Block):
+    """Within it a `no_grad` further out does not count: what is computed again for `remat`."""
+
+
+OFF = {debug_nans: unchecked, no_grad: recording}
+
 
 def is_open(kind):
     """Whether a block of this kind is open for the code that runs now."""
-    return any(type(block) is kind and (frame is None or _running(frame))
-               for block, frame in modes())
+    for block, frame in reversed(modes()):
+        if type(block) is OFF[kind]:
+            return False
+        if type(block) is kind and (frame is None or _running(frame)):
+            return block
+    return False
 
 
 def _running(frame):
@@ -91,39 +130,65 @@ def _running(frame):
 
 REMEDY = {
     np.sqrt: "if this is a length, np.linalg.norm has the derivative 0 at 0",
-    np.log: "np.where(x > 0, np.log(x), 0.0) is exact at 0, backward too; tn.log_softmax and "
-            "the losses on logits never take the logarithm of 0",
-    np.divide: "np.where selects without touching what it does not select, backward too",
+    np.log: "np.log(np.where(x > 0, x, 1.0)) never meets 0; tn.log_softmax and the losses on "
+            "logits take no logarithm of 0",
+    np.divide: "1 / np.where(x != 0, x, 1.0) never meets 0",
     np.exp: "tn.softmax, tn.logsumexp and tn.sigmoid do not overflow",
 }
 
 
 def check_forward(fn, values, out):
     """Raise if ``fn`` made a nan or an infinity of finite values."""
-    outs = out if isinstance(out, tuple) else (out,)
-    for y in outs:
+    for y in out if isinstance(out, tuple) else (out,):
         bad = _first(y)
         if bad is not None and all(_first(v) is None for v in values):
             raise NonFiniteError(
-                f"{name_of(fn)} gave {y[bad]} at index {bad} of its result, "
-                f"{_here(values, bad, y)}{_remedy(fn)}")
+                f"{name_of(fn)} in {_caller()} gave {_plain(y)[bad]} at index {bad} of its "
+                f"result, {_here(values, bad, y)}{_remedy(fn)}")
 
 
 def check_backward(n, g, ds):
-    """Raise if the rule of node ``n`` made a nan or an infinity of a finite gradient."""
+    """Raise if the rule of node ``n`` made a nan or an infinity of finite values."""
+    saved = n.saved if isinstance(n.saved, tuple) else (n.saved,)
     for k, d in enumerate(ds):
         bad = _first(d)
-        if bad is not None and _first(g) is None:
-            saved = n.saved if isinstance(n.saved, tuple) else (n.saved,)
+        if bad is not None and all(_first(v) is None for v in (g, *saved)):
             raise NonFiniteError(
-                f"the gradient of {name_of(n.plan.fn)} by argument {k} is {d[bad]} at index "
-                f"{bad}, {_here((g, *saved), bad, d)}; recorded in {line_of(n)}"
+                f"the gradient of {name_of(n.plan.fn)} by argument {k} is {_plain(d)[bad]} at "
+                f"index {bad}, {_here((g, *saved), bad, d)}; recorded in {line_of(n)}"
                 f"{_remedy(n.plan.fn)}")
+
+
+def note_tangent(block, level, fn, tangents, values, t):
+    """Keep the first non-finite tangent of a level: it counts only if it reaches the output,
+    since a selection may still leave it out (`check_tangent`)."""
+    bad = _first(t)
+    if bad is not None and level not in block.suspects and all(
+            _first(v) is None for v in (*tangents, *values)):
+        block.suspects[level] = (
+            f"the tangent of {name_of(fn)} in {_caller()} is {_plain(t)[bad]} at index {bad}, "
+            f"{_here((*tangents, *values), bad, t)}{_remedy(fn)}")
+
+
+def check_tangent(block, level, t):
+    """Raise what `note_tangent` kept if the final tangent ``t`` is not finite."""
+    suspect = block.suspects.get(level)
+    if suspect is not None and _first(t) is not None:
+        raise NonFiniteError(suspect)
+
+
+def _plain(v):
+    while hasattr(v, "_data"):
+        v = v._data
+    return np.asarray(v)
 
 
 def _first(v):
     """The index of the first element that is not finite, or None."""
-    if not isinstance(v, (np.ndarray, np.generic, float)) or np.asarray(v).dtype.kind != "f":
+    if not isinstance(v, (np.ndarray, np.generic, float)) and not hasattr(v, "_data"):
+        return None
+    v = _plain(v)
+    if v.dtype.kind != "f":
         return None
     wrong = ~np.isfinite(v)
     return tuple(map(int, np.argwhere(wrong)[0])) if np.any(wrong) else None
@@ -133,12 +198,20 @@ def _here(values, index, like):
     """The values at ``index`` where they have the shape of the result, else their shapes."""
     parts = []
     for v in values:
-        if isinstance(v, (np.ndarray, np.generic, float, int)):
+        if isinstance(v, (np.ndarray, np.generic, float, int)) or hasattr(v, "_data"):
             try:
-                parts.append(str(np.broadcast_to(v, np.shape(like))[index]))
+                parts.append(str(np.broadcast_to(_plain(v), np.shape(_plain(like)))[index]))
             except ValueError:
-                parts.append(f"an array of shape {np.shape(v)}")
+                parts.append(f"an array of shape {_plain(v).shape}")
     return "from " + " and ".join(parts)
+
+
+def _caller():
+    """File and line of the first frame outside this package and NumPy."""
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 
 
 def _remedy(fn):

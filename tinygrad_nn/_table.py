@@ -3,7 +3,8 @@
 A rule is stated once, in the least form that gives both modes. Its functions are ordinary
 lambdas whose parameter *names* say what they read:
 
-    g or t    the gradient (or tangent) that comes in; elementwise and select omit it
+    g or t    the gradient (or tangent) that comes in; elementwise and select may omit it, and
+              then give the factor of it
     y         the output          a (or x), b, c, d    the array arguments by position
     shape     the shape of the argument that the function is for
     others    keyword arguments of the operation, with the lambda's own default
@@ -24,7 +25,6 @@ from ._errors import NoRuleError
 from ._messages import name_of, no_rule
 
 RULES = {}
-PLANS = {}
 POSITION = {"y": 0, "a": 1, "x": 1, "b": 2, "c": 3, "d": 4}    # index in (out, *args, kwargs)
 CONSTANTS = ("initial", "constant_values", "end_values")       # affine parts: tangent zero
 
@@ -37,6 +37,7 @@ class Rule:
         self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
         self.several = several      # gives a tuple of arrays
         self.kink = ""              # what was decided where the derivative jumps
+        self.plans = {}             # for each set of boxed arguments, made on first use
         self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero
         self.selects = selects      # what it does not select has gradient zero, whatever else
         self.names, self.keywords = (), set()
@@ -46,6 +47,13 @@ class Rule:
                     self.names = tuple(inspect.signature(fn).parameters)
             for f in filter(callable, vjps):
                 self.keywords |= set(inspect.signature(f).parameters)
+
+    def plan(self, mask):
+        """The plan for the boxed arguments that are the bits of ``mask``."""
+        plan = self.plans.get(mask)
+        if plan is None:
+            plan = self.plans[mask] = Plan(self, mask)
+        return plan
 
     def arrange(self, args, kwargs):
         """Arrays positional, all else by keyword, so that a derivative finds each by name."""
@@ -63,6 +71,14 @@ class Rule:
             if name not in self.keywords:
                 raise NoRuleError(f"{name_of(self.fn)} with {name}= has no derivative rule")
         return args, kwargs
+
+
+def rule_of(fn, top=None):
+    """The rule of ``fn``, from the table or its own attribute, or NoRuleError.
+
+    ``top``: the Tensor that it was called with, for the message.
+    """
+    return RULES.get(fn) or getattr(fn, "_rule", None) or no_rule(fn, top)
 
 
 def _register(rule):
@@ -182,7 +198,7 @@ class Plan:
             self._generate(rule, active)
 
     def _generate(self, rule, active):
-        env = {"fn": rule.fn, "keep": keep, "without": _without_constants,
+        env = {"__name__": __name__, "fn": rule.fn, "keep": keep, "without": _without_constants,
                "added": lambda *tuples: tuple(map(sum, zip(*tuples, strict=True)))}
         wanted = {}                             # index in values, in the order of first use
         for i in active:
@@ -206,20 +222,17 @@ class Plan:
         self.push = eval(f"lambda t, v: {total}", env)
 
 
-def plan_for(fn, mask):
-    """The plan of ``fn`` with the arguments of the bits of ``mask`` boxed, made on first
-    use."""
-    plan = PLANS.get((fn, mask))
-    if plan is None:
-        plan = PLANS[fn, mask] = Plan(RULES.get(fn) or no_rule(fn), mask)
-    return plan
-
-
 def _parameters(f, kind):
     if not callable(f):
         return []
     names = list(inspect.signature(f).parameters)
-    return names if kind in ("elementwise", "select") else names[1:]
+    return names[1:] if _takes_gradient(f, kind) else names
+
+
+def _takes_gradient(f, kind):
+    """Whether ``f`` makes the gradient itself; else it gives the factor of it."""
+    first = next(iter(inspect.signature(f).parameters), None)
+    return kind not in ("elementwise", "select") or first in ("g", "t")
 
 
 def _source(f, name, kind, incoming, env, ref, shape):
@@ -227,7 +240,7 @@ def _source(f, name, kind, incoming, env, ref, shape):
     if not callable(f):
         return incoming if f == 1 else f"-{incoming}" if f == -1 else f"{incoming} * {f!r}"
     env[name] = f
-    parts = [] if kind in ("elementwise", "select") else [incoming]
+    parts = [incoming] if _takes_gradient(f, kind) else []
     for p in _parameters(f, kind):
         if p == "shape":
             parts.append(shape)
@@ -239,11 +252,12 @@ def _source(f, name, kind, incoming, env, ref, shape):
             parts.append(f"{ref(-1)}[{p!r}]" if required
                          else f"{ref(-1)}.get({p!r}, {name}_{p})")
     call = f"{name}({', '.join(parts)})"
+    if _takes_gradient(f, kind):
+        return call
     code = getattr(f, "__code__", None)
     if len(parts) == 1 and code and code.co_code == _IDENTITY:      # lambda b: b
         call = parts[0]
-    return {"elementwise": f"{incoming} * {call}",
-            "select": f"keep({incoming}, {call})"}.get(kind, call)
+    return f"{incoming} * {call}" if kind == "elementwise" else f"keep({incoming}, {call})"
 
 
 _IDENTITY = (lambda a: a).__code__.co_code

@@ -12,8 +12,17 @@ import sys
 import numpy as np
 
 from . import rules  # noqa: F401  the operators below look their rules up
-from ._core import SIGNS, Box, apply, as_floats, install_operators, run
-from ._errors import DetachError, GraphError, NoRuleError, ShapeError
+from ._core import (
+    SIGNS,
+    Box,
+    apply,
+    as_floats,
+    as_seed,
+    check_output,
+    install_operators,
+    run,
+)
+from ._errors import DetachError, GraphError, ShapeError
 from ._graph import (
     FREED,
     Node,
@@ -28,7 +37,7 @@ from ._graph import (
 )
 from ._messages import explain, name_of, not_real
 from ._modes import check_forward, debug_nans, is_open, modes, no_grad
-from ._table import Plan, plan_for
+from ._table import Plan, rule_of
 
 F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 NUMBERS = {float, int, bool, np.float64, np.float32, np.int64}
@@ -195,18 +204,6 @@ def as_float_array(data, what="a Tensor"):
     raise TypeError(f"{what} holds real floating numbers, got dtype {x.dtype}: {hint}")
 
 
-def as_seed(g, x, what):
-    """``g`` as a gradient or tangent of ``x``: of its shape, in its dtype; never complex."""
-    if not isinstance(g, Box):
-        g = np.asarray(g)
-        if g.dtype.kind not in "fiub":
-            raise TypeError(f"{what} must be real numbers, got dtype {g.dtype}")
-        g = g.astype(x.dtype, copy=False)
-    if g.shape != x.shape:
-        raise ShapeError(f"{what} has shape {g.shape}, expected {x.shape}")
-    return g
-
-
 def leaf(data, level):
     """The variable of a transform: a Tensor of its own level; ``data`` may be a box."""
     t = new(Tensor)
@@ -233,17 +230,18 @@ def record(level, rule, args, kwargs):
             check_forward(rule.fn, values[1:], out)
         if level == 0 and is_open(no_grad):
             return out
-    if not active or (not rule.several and out.dtype.kind in "iub"):
+    if not active:
         return out
-    if isinstance(out, tuple) and not rule.several:
-        raise NoRuleError(f"{name_of(rule.fn)} gave several arrays, its rule is for one")
+    check_output(rule, out, level)
+    if not rule.several and out.dtype.kind in "iub":
+        return out
     values = [out, *as_floats(rule, values[1:], out), kwargs]
     if rule.kind == "variadic":
-        plan = plan_for(rule.fn, -1)
+        plan = rule.plan(-1)
         saved = plan.save(active, values)
         reads = [k for k, v in enumerate(saved[0], 1) if isinstance(v, (ndarray, Box))]
     else:
-        plan = plan_for(rule.fn, sum(1 << i for i in active))
+        plan = rule.plan(sum(1 << i for i in active))
         saved, reads = plan.save and plan.save(values), plan.reads
     made = _several if rule.several else _made
     return made(plan, level, out, tuple(parents), saved, at_risk(reads, args, values))
@@ -288,7 +286,7 @@ def _made(plan, level, out, parents, saved, risk):
 @functools.cache
 def unary(fn):
     """The short path of a ufunc of one argument: a function of a Tensor."""
-    plan = plan_for(fn, 1)
+    plan = rule_of(fn).plan(1)
 
     def operate(a):
         if not plan.plain or modes():
@@ -306,7 +304,7 @@ def unary(fn):
 @functools.cache
 def binary(fn):
     """The short path of a ufunc of two arguments: a function of them, one or both a Tensor."""
-    plans = (None, plan_for(fn, 1), plan_for(fn, 2), plan_for(fn, 3))
+    plans = (None, *(rule_of(fn).plan(mask) for mask in (1, 2, 3)))
 
     def operate(a, b):
         if a.__class__ is Tensor:

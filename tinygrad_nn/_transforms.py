@@ -11,12 +11,13 @@ import itertools
 
 import numpy as np
 
-from ._core import Box, primitive
+from ._core import Box, as_seed, astype, primitive
 from ._dual import Dual
 from ._errors import ShapeError
 from ._graph import sweep, sweep_rows
+from ._modes import check_tangent, debug_nans, is_open, modes
 from ._table import zero
-from ._tensor import Tensor, as_float_array, as_seed, leaf
+from ._tensor import Tensor, as_float_array, leaf
 
 new_level = itertools.count(1).__next__
 
@@ -224,7 +225,11 @@ def jvp(f, xs, tangents):
         return Dual(x, as_seed(t, x, "the tangent"), level)
     y = f(*tree_map(dual, tuple(xs), tuple(tangents)))
     tree_map(_output, y)
-    return tree_map(lambda v: _below(v, level), y), tree_map(lambda v: _tangent(v, level), y)
+    dy = tree_map(lambda v: _tangent(v, level), y)
+    debug = modes() and is_open(debug_nans)
+    if debug:
+        tree_map(lambda t: check_tangent(debug, level, t), dy)
+    return tree_map(lambda v: _below(v, level), y), dy
 
 
 def _tangent(v, level):
@@ -329,4 +334,7 @@ def _columns(f, xs, outs, ins):
 
 
 def _stacked(columns, shape, dtype):
-    return np.reshape(np.stack(columns, -1), shape) if columns else np.zeros(shape, dtype)
+    if not columns:
+        return np.zeros(shape, dtype)
+    y = np.reshape(np.stack(columns, -1), shape)
+    return y if y.dtype == dtype else astype(y, dtype)

@@ -21,8 +21,8 @@ class CatClassifier(nn.Module):
     def __init__(self, layers=(12288, 20, 7, 5, 1), *, init_scale=None, rng=None, randn=None,
                  dtype=np.float32):
         if len(layers) < 2:
-            raise ValueError(f"CatClassifier: layers={layers!r} must name at least the sizes of "
-                             "the input and of the output")
+            raise ValueError(f"CatClassifier: layers={layers!r} must name at least the sizes "
+                             "of the input and of the output")
         rng = np.random.default_rng(rng)
         randn = randn or (lambda *shape: rng.standard_normal(shape))
         blocks = []

@@ -38,7 +38,7 @@ def softplus(x):
 @primitive
 def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))) over ``axis`` (int, tuple or None for all), without overflow."""
-    top = np.max(x, axis, keepdims=True)
+    top = np.max(x, axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
     with np.errstate(divide="ignore"):           # log(0) = -inf is the value where all are -inf
         y = np.log(np.sum(np.exp(x - top), axis, keepdims=True)) + top
@@ -48,14 +48,14 @@ def logsumexp(x, axis=None, keepdims=False):
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) over ``axis``, without overflow; sums to 1."""
-    e = np.exp(x - np.max(x, axis, keepdims=True))
+    e = np.exp(x - np.max(x, axis, keepdims=True, initial=-np.inf))
     return e / np.sum(e, axis, keepdims=True)
 
 
 @primitive
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over ``axis``, exact where softmax itself rounds to 0."""
-    z = x - np.max(x, axis, keepdims=True)
+    z = x - np.max(x, axis, keepdims=True, initial=-np.inf)
     return z - np.log(np.sum(np.exp(z), axis, keepdims=True))
 
 

@@ -8,6 +8,7 @@ instead of a are there because y is kept anyway.
 import numpy as np
 
 from .._table import composite, elementwise, select
+from ._activations import sigmoid
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
 
@@ -18,7 +19,7 @@ elementwise(np.subtract, 1, -1)
 elementwise(np.negative, -1)
 elementwise(np.positive, 1)
 elementwise(np.multiply, lambda b: b, lambda a: a)
-elementwise(np.divide, lambda b: 1 / b, lambda y, b: -y / b)
+elementwise(np.divide, lambda g, b: g / b, lambda g, y, b: -g * y / b)
 elementwise(np.remainder, 1, lambda a, b: -np.floor_divide(a, b))
 elementwise(np.fmod, 1, lambda a, b: -np.trunc(a / b))
 elementwise(np.reciprocal, lambda y: -y * y)
@@ -28,9 +29,11 @@ composite(np.divmod, lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)))
 
 # ---------------------------------------------------------------- powers
 # (b != 0) keeps a**0 constant: its derivative by a is 0 * a**0 = 0, at a = 0 too.
-# 0**b is 0 for every b > 0, so its derivative by b is 0 there, not 0 * log(0).
-def _power_by_exponent(y, a):
-    return y * np.log(np.where(y == 0, 1.0, a))
+# 0**b is 0 for every b > 0, so its derivative by b is 0 there, not 0 * log(0); at b = 0, where
+# it jumps, 0 as well.
+def _power_by_exponent(y, a, b):
+    flat = (a == 0) & (b >= 0)
+    return np.where(flat, 0.0, y * np.log(np.where(flat, 1.0, a)))
 
 
 elementwise(np.power, lambda a, b: b * a ** (b - (b != 0)), _power_by_exponent)
@@ -47,8 +50,9 @@ elementwise(np.log, lambda a: 1 / a)
 elementwise(np.log2, lambda a: 1 / (LN2 * a))
 elementwise(np.log10, lambda a: 1 / (LN10 * a))
 elementwise(np.log1p, lambda a: 1 / (1 + a))
-elementwise(np.logaddexp, lambda y, a: np.exp(a - y), lambda y, b: np.exp(b - y))
-elementwise(np.logaddexp2, lambda y, a: np.exp2(a - y), lambda y, b: np.exp2(b - y))
+elementwise(np.logaddexp, lambda a, b: sigmoid(a - b), lambda a, b: sigmoid(b - a))
+elementwise(np.logaddexp2, lambda a, b: sigmoid(LN2 * (a - b)),
+            lambda a, b: sigmoid(LN2 * (b - a)))
 
 
 # ---------------------------------------------------------------- circular and hyperbolic
@@ -58,7 +62,7 @@ elementwise(np.tan, lambda y: 1 + y * y)
 elementwise(np.arcsin, lambda a: 1 / np.sqrt(1 - a * a))
 elementwise(np.arccos, lambda a: -1 / np.sqrt(1 - a * a))
 elementwise(np.arctan, lambda a: 1 / (1 + a * a))
-elementwise(np.arctan2, lambda a, b: b / (a * a + b * b), lambda a, b: -a / (a * a + b * b))
+elementwise(np.arctan2, lambda a, b: _turn(b, a, b), lambda a, b: -_turn(a, a, b))
 elementwise(np.sinh, lambda a: np.cosh(a))
 elementwise(np.cosh, lambda a: np.sinh(a))
 elementwise(np.tanh, lambda y: 1 - y * y)
@@ -72,6 +76,12 @@ elementwise(np.radians, float(np.pi / 180))
 elementwise(np.degrees, float(180 / np.pi))
 
 
+def _turn(c, a, b):
+    """c / (a**2 + b**2), and 0 where a and b are: an angle has no derivative at the origin."""
+    square = a * a + b * b
+    return np.where(square == 0, 0.0, c / np.where(square == 0, 1.0, square))
+
+
 def _direction(a, y):
     """a / y, and 0 where both are 0: the kink of a length."""
     return np.where(y == 0, 0.0, a / np.where(y == 0, 1.0, y))
@@ -82,8 +92,8 @@ def _direction(a, y):
 select(np.absolute, lambda a: np.sign(a))
 select(np.fabs, lambda a: np.sign(a))
 for _extremum in (np.maximum, np.minimum, np.fmax, np.fmin):
-    select(_extremum, lambda y, a, b: np.where(a == b, 0.5, a == y),
-           lambda y, a, b: np.where(a == b, 0.5, b == y))
+    select(_extremum, lambda y, a, b: np.where(a == b, 0.5, (a == y) | (y != y)),
+           lambda y, a, b: np.where(a == b, 0.5, (b == y) | (y != y)))
 select(np.where, None, lambda a: np.not_equal(a, 0), lambda a: np.equal(a, 0))
 
 

@@ -27,8 +27,14 @@ def _matmul_db(g, a, shape):
     if np.ndim(a) == 1:
         return a[:, None] * g[..., None, :]
     if len(shape) == 2 and np.ndim(a) > 2:      # one large product instead of a batch and a sum
-        a, g = np.reshape(a, (-1, a.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        a, g = _rows(a), _rows(g)
     return np.swapaxes(a, -1, -2) @ g
+
+
+def _rows(x):
+    """A stack of matrices as one matrix with all their rows."""
+    n = int(np.prod(x.shape[:-1], dtype=int))             # -1 would not do where an axis is 0
+    return np.reshape(x, (n, x.shape[-1]))
 
 
 bilinear(np.matmul, _matmul_da, _matmul_db)
@@ -48,8 +54,7 @@ def dense(x, w):
 
 
 def _dense_dw(g, x):
-    g = np.reshape(g, (-1, g.shape[-1]))
-    return g.T @ np.reshape(x, (g.shape[0], x.shape[-1]))
+    return _rows(g).T @ _rows(x)
 
 
 bilinear(dense, lambda g, b: g @ b, _dense_dw)

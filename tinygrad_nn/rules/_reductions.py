@@ -62,8 +62,13 @@ def _var(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, correctio
     return np.sum(d * d, axis, keepdims=keepdims, where=where) / n
 
 
+def _root(x):
+    """sqrt(x) of a sum of squares: a length, whose derivative at 0 is 0."""
+    return np.where(x == 0, 0.0, np.sqrt(np.where(x == 0, 1.0, x)))
+
+
 composite(np.var, _var)
-composite(np.std, lambda *args, **kwargs: np.sqrt(_var(*args, **kwargs)))
+composite(np.std, lambda *args, **kwargs: _root(_var(*args, **kwargs)))
 composite(np.ptp, lambda a, axis=None, keepdims=False:
           np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims))
 
@@ -73,7 +78,7 @@ composite(np.ptp, lambda a, axis=None, keepdims=False:
 def _share(a, y, axis, keepdims):
     """1 / (number of ties) where the extremum is reached, else 0."""
     hit = np.equal(a, spread(y, np.shape(a), axis, keepdims))
-    return hit / np.sum(hit, axis=axis, keepdims=True)
+    return hit / np.maximum(np.sum(hit, axis=axis, keepdims=True), 1)      # no hit: a nan
 
 
 def _extremum_vjp(g, shape, a, y, axis=None, keepdims=False):
