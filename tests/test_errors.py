@@ -347,11 +347,11 @@ def custom(x):
 
 
 @pytest.mark.parametrize("run, name", [
-    (np.sinc, r"np\.sinc"), (np.fft.fft, r"np\.fft\.fft"), (np.linalg.qr, r"np\.linalg\.qr"),
-    (np.unwrap, r"np\.unwrap"), (np.i0, r"np\.i0"), (np.sort_complex, r"np\.sort_complex"),
-    (lambda t: np.modf(t), r"np\.modf"), (lambda t: np.copysign(t, 1.0), r"np\.copysign"),
-    (lambda t: np.multiply.reduce(t), r"np\.multiply\.reduce"),
+    (np.fft.fft, r"np\.fft\.fft"), (np.roots, r"np\.roots"), (np.frexp, r"np\.frexp"),
+    (np.sort_complex, r"np\.sort_complex"), (np.histogram, r"np\.histogram"),
+    (lambda t: np.nextafter(t, 1.0), r"np\.nextafter"),
     (lambda t: np.add.reduceat(t, [0]), r"np\.add\.reduceat"),
+    (lambda t: np.hypot.reduce(t), r"np\.hypot\.reduce"),
     (lambda t: np.add(t, 1.0, where=A([True, False])), r"np\.add.*where"),
     (lambda t: tn.primitive(custom)(t), "custom"),
 ])
@@ -362,8 +362,8 @@ def test_functions_without_a_rule_are_refused_by_name(run, name):
 
 
 def test_the_refusal_says_shape_and_remedy():
-    with pytest.raises(tn.NoRuleError, match=r"np\.sinc.*\(2, 3\).*\.data.*tinygrad_nn\.rules"):
-        np.sinc(Tensor(np.ones((2, 3))))
+    with pytest.raises(tn.NoRuleError, match=r"custom .*\(2, 3\).*\.data.*tinygrad_nn\.rules"):
+        tn.primitive(custom)(Tensor(np.ones((2, 3))))
 
 
 def test_a_gradient_by_a_keyword_argument_is_refused_by_name():
@@ -445,7 +445,7 @@ def test_errors_are_raised_at_the_users_line():
     cases = [
         lambda: w + np.ones(2),
         lambda: np.asarray(w),
-        lambda: np.sinc(w),
+        lambda: np.roots(w),
         lambda: w.backward(),
         lambda: np.add(w, 1.0, out=np.zeros(3)),
         lambda: w.sum(out=np.zeros(())),
@@ -458,7 +458,7 @@ def test_errors_are_raised_at_the_users_line():
 def test_messages_are_sentences_without_internals():
     w = Tensor(np.ones(3))
     for case in (lambda: w + np.ones(2), lambda: np.asarray(w), lambda: float(w),
-                 lambda: np.sinc(w), lambda: (w * 2).backward(), lambda: np.exp(w, out=w)):
+                 lambda: np.roots(w), lambda: (w * 2).backward(), lambda: np.exp(w, out=w)):
         text = str(fails(case))
         assert "_data" not in text and "<ufunc" not in text and "0x" not in text
         assert 30 < len(text) < 300

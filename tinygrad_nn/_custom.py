@@ -93,8 +93,7 @@ def _operation(f, pull, push, what):
                 raise TypeError(f"{what}: argument {i} of {name} is a {type(a).__name__} that "
                                 "holds a Tensor: pass each array as an argument of its own")
         return run(*args)
-    call.__name__, call.__doc__ = name, getattr(f, "__doc__", None)
-    return call
+    return functools.update_wrapper(call, f, updated=())
 
 
 def _or_zeros(t, x):

@@ -301,6 +301,11 @@ def _careful(n, g, ds, live):
         return plan.push(g, saved, parents, live)
     if live is None and not plan.selects:
         return ds, [None] * len(parents)
+    if ds[0].__class__ is Parts:                            # one output of several
+        d, = ds
+        parts = {k: _guard(v, live) for k, v in d.parts.items()}
+        any_live = _Mask(lambda m: np.asarray(bool(np.any(m))), live)
+        return [Parts(parts, d.shape, d.dtype)], [any_live]
     if not (plan.kind == "elementwise" or plan.moves):      # all or nothing
         lives = [_Mask(lambda m, p=p: np.full(p.shape, bool(np.any(m))), live) for p in parents]
         return [_guard(d, m) for d, m in zip(ds, lives, strict=True)], lives

@@ -15,6 +15,7 @@ import numpy as np
 
 from ._errors import NonFiniteError
 from ._messages import line_of, name_of
+from ._table import RULES
 
 _open = ContextVar("open_blocks", default=())
 modes = _open.get
@@ -144,7 +145,7 @@ def check_forward(fn, values, out):
         if bad is not None and all(_first(v) is None for v in values):
             raise NonFiniteError(
                 f"{name_of(fn)} in {_caller()} gave {_plain(y)[bad]} at index {bad} of its "
-                f"result, {_here(values, bad, y)}{_remedy(fn)}")
+                f"result, {_here(fn, values, bad, y)}{_remedy(fn)}")
 
 
 def check_backward(n, g, ds):
@@ -155,7 +156,7 @@ def check_backward(n, g, ds):
         if bad is not None and all(_first(v) is None for v in (g, *saved)):
             raise NonFiniteError(
                 f"the gradient of {name_of(n.plan.fn)} by argument {k} is {_plain(d)[bad]} at "
-                f"index {bad}, {_here((g, *saved), bad, d)}; recorded in {line_of(n)}"
+                f"index {bad}, {_here(n.plan.fn, (g, *saved), bad, d)}; recorded in {line_of(n)}"
                 f"{_remedy(n.plan.fn)}")
 
 
@@ -167,7 +168,7 @@ def note_tangent(block, level, fn, tangents, values, t):
             _first(v) is None for v in (*tangents, *values)):
         block.suspects[level] = (
             f"the tangent of {name_of(fn)} in {_caller()} is {_plain(t)[bad]} at index {bad}, "
-            f"{_here((*tangents, *values), bad, t)}{_remedy(fn)}")
+            f"{_here(fn, (*tangents, *values), bad, t)}{_remedy(fn)}")
 
 
 def check_tangent(block, level, t):
@@ -194,16 +195,16 @@ def _first(v):
     return tuple(map(int, np.argwhere(wrong)[0])) if np.any(wrong) else None
 
 
-def _here(values, index, like):
-    """The values at ``index`` where they have the shape of the result, else their shapes."""
-    parts = []
-    for v in values:
-        if isinstance(v, (np.ndarray, np.generic, float, int)) or hasattr(v, "_data"):
-            try:
-                parts.append(str(np.broadcast_to(_plain(v), np.shape(_plain(like)))[index]))
-            except ValueError:
-                parts.append(f"an array of shape {_plain(v).shape}")
-    return "from " + " and ".join(parts)
+def _here(fn, values, index, like):
+    """The values at ``index`` of an elementwise operation, the shapes of any other's."""
+    values = [_plain(v) for v in values
+              if isinstance(v, (np.ndarray, np.generic, float, int)) or hasattr(v, "_data")]
+    if getattr(RULES.get(fn), "kind", None) in ("elementwise", "select"):
+        return "from " + " and ".join(
+            str(np.broadcast_to(v, np.shape(_plain(like)))[index])
+            for v in values)
+    return "from " + " and ".join(f"an array of shape {v.shape}" if v.size != 1 else str(v)
+                                  for v in values)
 
 
 def _caller():
