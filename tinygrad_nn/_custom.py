@@ -166,14 +166,16 @@ def _again(f, inputs, level):
         own = list(values)
         for k in inputs:
             own[k] = leaf(values[k], level)
+        masks = {}
         with recording():
             y = f(*own, **kwargs)
-        if not np.allclose(_sample(y), sample, rtol=1e-5, atol=1e-30, equal_nan=True):
-            raise MutationError("remat: the function gave other values when it was computed "
-                                "again: an array that it reads was changed, or it draws random "
-                                "numbers")
-        masks = {} if live is None else {y.node: live}
-        found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside), masks=masks)
+            if not np.allclose(_sample(y), sample, rtol=1e-5, atol=1e-30, equal_nan=True):
+                raise MutationError("remat: the function gave other values when it was "
+                                    "computed again: an array that it reads was changed, or "
+                                    "it draws random numbers")
+            if live is not None:
+                masks[y.node] = live
+            found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside), masks=masks)
         wanted = [own[k] for k in inputs] + outside
         return ([found.get(p, np.zeros(p.shape, p.dtype)) for p in wanted],
                 [masks.get(p) for p in wanted])

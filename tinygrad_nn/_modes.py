@@ -104,20 +104,26 @@ class unchecked(_Block):
 
 
 class recording(_Block):
-    """Within it a `no_grad` further out does not count: what is computed again for `remat`."""
+    """Within it what `remat` computes again is recorded and checked like the first time."""
 
 
-OFF = {debug_nans: unchecked, no_grad: recording}
+def is_open(kind, anywhere=False):
+    """The block of this kind that is open for the code that runs now, or None.
 
-
-def is_open(kind):
-    """Whether a block of this kind is open for the code that runs now."""
+    `unchecked` hides a `debug_nans` further out (not ``anywhere``); `recording` hides a
+    `no_grad` and an `unchecked`.
+    """
+    again = False
     for block, frame in reversed(modes()):
-        if type(block) is OFF[kind]:
-            return False
-        if type(block) is kind and (frame is None or _running(frame)):
+        if type(block) is recording:
+            if kind is no_grad:
+                return None
+            again = True
+        elif type(block) is unchecked and kind is debug_nans and not (again or anywhere):
+            return None
+        elif type(block) is kind and (frame is None or _running(frame)):
             return block
-    return False
+    return None
 
 
 def _running(frame):
@@ -196,15 +202,17 @@ def _first(v):
 
 
 def _here(fn, values, index, like):
-    """The values at ``index`` of an elementwise operation, the shapes of any other's."""
-    values = [_plain(v) for v in values
-              if isinstance(v, (np.ndarray, np.generic, float, int)) or hasattr(v, "_data")]
-    if getattr(RULES.get(fn), "kind", None) in ("elementwise", "select"):
-        return "from " + " and ".join(
-            str(np.broadcast_to(v, np.shape(_plain(like)))[index])
-            for v in values)
-    return "from " + " and ".join(f"an array of shape {v.shape}" if v.size != 1 else str(v)
-                                  for v in values)
+    """The values at ``index`` where that is clear, else the shapes."""
+    kind, like = getattr(RULES.get(fn), "kind", None), np.shape(_plain(like))
+    parts = []
+    for v in values:
+        if isinstance(v, (np.ndarray, np.generic, float, int)) or hasattr(v, "_data"):
+            v = _plain(v)
+            if kind in ("elementwise", "select") or (v.shape == like and kind != "bilinear"):
+                parts.append(str(np.broadcast_to(v, like)[index]))
+            else:
+                parts.append(str(v.item()) if v.size == 1 else f"an array of shape {v.shape}")
+    return "from " + " and ".join(parts)
 
 
 def _caller():
