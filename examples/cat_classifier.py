@@ -51,7 +51,7 @@ def flat(images):
 
 
 class Progress:
-    """Cost, rate and time left: a line that renews itself on a terminal, ten lines elsewhere."""
+    """Cost, rate, time left: a line that renews itself on a terminal, ten lines elsewhere."""
 
     def __init__(self, iterations, stream=None):
         self.iterations, self.stream = iterations, stream or sys.stdout
@@ -197,7 +197,7 @@ def arguments(argv):
                         help="start with S * randn instead of randn / sqrt(inputs); 0.01 with "
                              "--layers 7 is the course's two-layer network")
     parser.add_argument("--iterations", type=whole, help="steps of gradient descent (2500; "
-                        "of drawings 1000)")
+                        "of drawings 1250)")
     parser.add_argument("--learning-rate", type=float, default=0.0075)
     parser.add_argument("--seed", type=int, default=0, help="of the split and the start (0)")
     parser.add_argument("--out", type=Path, default=Path("cat_classifier_output"),
@@ -214,7 +214,7 @@ def main(argv=None):
         if options.course:
             course(options.course, options.iterations or 2500)
         else:
-            options.iterations = options.iterations or (2500 if options.data else 1000)
+            options.iterations = options.iterations or (2500 if options.data else 1250)
             photos(options.data or drawings(options), options)
     except (tn.TinygradError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

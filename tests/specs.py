@@ -16,7 +16,7 @@ import numpy as np
 import tinygrad_nn as tn
 from tinygrad_nn._core import astype, getitem
 from tinygrad_nn.nn import _losses
-from tinygrad_nn.rules import _products, _reductions, _shape
+from tinygrad_nn.rules import _norms, _products, _shape
 
 BROADCAST = "broadcast"
 ANY = [((),), ((0,),), ((1,),), ((3,),), ((2, 3),), ((2, 1, 2),), ((2, 0),)]
@@ -70,6 +70,8 @@ for _fn in (np.power, np.float_power):
     row(_fn, "positive", "real", shapes=BROADCAST)
     row(_fn, "real", call=lambda x, fn=_fn: fn(x, 3), note="to an integer")
 row(np.divmod, "real", "real", shapes=BROADCAST)
+row(np.heaviside, "real", "real", shapes=BROADCAST,
+    call=lambda a, b: np.heaviside(np.where(a > b, a, 0.0), b))
 row(np.where, "real", "real", shapes=BROADCAST, call=lambda a, b: np.where(a > b, a, b))
 row(np.select, "real", "real", shapes=BROADCAST,
     call=lambda a, b: np.select([a > b, a > 0], [a, a * b], 2.0))
@@ -99,7 +101,8 @@ calls(np.linalg.norm, {"ord": 1}, {"ord": np.inf}, {"ord": -np.inf}, {"ord": 3},
       shapes=[((3,),)])
 calls(np.linalg.norm, {"ord": "fro"}, {"ord": 1}, {"ord": -1}, {"ord": np.inf},
       {"ord": -np.inf, "keepdims": True}, shapes=[((2, 3),)])
-row(_reductions._length)
+row(_norms._length)
+row(_norms._p_length, call=lambda x: _norms._p_length(x, ord=3), shapes=FILLED)
 for _fn in (tn.softmax, tn.log_softmax):
     calls(_fn, {}, {"axis": 0})
 
@@ -200,7 +203,8 @@ row(np.einsum, call=lambda a: np.einsum("ii", a), shapes=[((3, 3),)], note="trac
 
 ZEROS = [  # functions with derivative zero, called on an array of distinct reals
     *((fn, fn) for fn in (np.isfinite, np.isinf, np.isnan, np.isposinf, np.isneginf, np.signbit,
-                          np.iscomplexobj, np.isrealobj, np.logical_not, np.all, np.any, np.sign,
+                          np.iscomplexobj, np.isrealobj, np.logical_not, np.all, np.any,
+                          np.sign,
                           np.floor, np.ceil, np.trunc, np.rint, np.round, np.fix, np.spacing,
                           np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.lexsort,
                           np.flatnonzero, np.count_nonzero, np.shape, np.ndim, np.size,
@@ -209,7 +213,7 @@ ZEROS = [  # functions with derivative zero, called on an array of distinct real
     *((fn, lambda x, fn=fn: fn(x, 0.5)) for fn in (
         np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
         np.isclose, np.allclose, np.array_equal, np.logical_and, np.logical_or, np.logical_xor,
-        np.floor_divide, np.heaviside, np.full_like)),
+        np.floor_divide)),
     (np.argpartition, lambda x: np.argpartition(x, 1)),
     (np.searchsorted, lambda x: np.searchsorted(np.arange(4.0), x)),
     (np.can_cast, lambda x: np.can_cast(x, np.float64)),

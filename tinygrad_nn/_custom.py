@@ -9,10 +9,11 @@ import functools
 
 import numpy as np
 
-from ._core import Box, as_seed, highest, primitive
+from ._core import Box, as_seed, highest
 from ._errors import MutationError
 from ._graph import Node, at_risk, count, sweep
-from ._modes import recording
+from ._messages import name_of
+from ._modes import caller, recording
 from ._table import Plan, Rule
 from ._tensor import Tensor, _made, leaf, new
 from ._transforms import grad
@@ -39,16 +40,15 @@ def custom_vjp(f, vjp):
         return [as_seed(_or_zeros(grads[i], args[i]), args[i],
                         f"custom_vjp: the gradient by argument {i}") for i in active]
 
-    def push(ts, args):
+    def push(ts, args, y):
         active = [i for i, t in enumerate(ts) if t is not None]
 
         def against(g):
             return sum(np.sum(d * ts[i]) for i, d in zip(active, pull(g, args, active),
                                                          strict=True))
-        return grad(against)(np.zeros_like(call(*args)))
+        return grad(against)(np.zeros_like(y))
 
-    call = _operation(f, pull, push, "custom_vjp")
-    return call
+    return _Custom(f, pull, push, "custom_vjp")
 
 
 def custom_jvp(f, jvp):
@@ -73,27 +73,32 @@ def custom_jvp(f, jvp):
         zeros = [np.zeros_like(args[i]) for i in active]
         return grad(along, argnums=tuple(range(len(active))))(*zeros)
 
-    return _operation(f, pull, push, "custom_jvp")
+    return _Custom(f, pull, push, "custom_jvp")
 
 
-def _operation(f, pull, push, what):
-    """``f`` as a primitive with a rule that keeps all arguments; the rule dies with it."""
-    @primitive
-    def run(*args):
-        return f(*args)
-    run.__name__ = name = getattr(f, "__name__", type(f).__name__)
-    run._rule = Rule(run, "variadic", (pull,), (push,), run=lambda active, args: args)
+class _Custom:
+    """``f`` as an operation with a rule of its own, which is made anew for each call: kept with
+    it, it would be a cycle, and functions made in a training loop would pile up."""
 
-    def call(*args, **kwargs):
+    def __init__(self, f, pull, push, what):
+        functools.update_wrapper(self, f, updated=())
+        self.f, self.pull, self.push, self.what = f, pull, push, what
+        self.__name__ = getattr(f, "__name__", type(f).__name__)
+
+    def __call__(self, *args, **kwargs):
         if kwargs:
-            raise TypeError(f"{what}: {name} takes its arguments by position, got "
-                            f"{', '.join(kwargs)}=")
+            raise TypeError(f"{self.what}: {self.__name__} takes its arguments by position, "
+                            f"got {', '.join(kwargs)}=")
         for i, a in enumerate(args):
             if not isinstance(a, Box) and highest(a) is not None:
-                raise TypeError(f"{what}: argument {i} of {name} is a {type(a).__name__} that "
-                                "holds a Tensor: pass each array as an argument of its own")
-        return run(*args)
-    return functools.update_wrapper(call, f, updated=())
+                raise TypeError(f"{self.what}: argument {i} of {self.__name__} is a "
+                                f"{type(a).__name__} that holds a Tensor: pass each array as "
+                                "an argument of its own")
+        top = highest(args)
+        if top is None:
+            return self.f(*args)
+        rule = Rule(self, "variadic", (self.pull,), (self.push,), run=lambda active, args: args)
+        return top._emit(rule, args, {})
 
 
 def _or_zeros(t, x):
@@ -138,7 +143,7 @@ def remat(f):
         risk = (() if risk is None else risk if risk.__class__ is tuple else (risk,)) + tuple(
             p for p in outside if p.__class__ is not Node)
         parents = (*(args[k].node or args[k] for k in inputs), *outside)
-        saved = (values, kwargs, outside, _sample(y))
+        saved = (values, kwargs, outside, _sample(y), caller())
         return _made(_again(f, inputs, level), level, y._data, parents, saved, risk or None)
     return run
 
@@ -162,7 +167,7 @@ def _outside(node, start, own):
 def _again(f, inputs, level):
     """A plan that runs ``f`` once more and sweeps its graph, up to what was there before."""
     def pull_live(g, saved, parents, live):
-        values, kwargs, outside, sample = saved
+        values, kwargs, outside, sample, place = saved
         own = list(values)
         for k in inputs:
             own[k] = leaf(values[k], level)
@@ -170,9 +175,9 @@ def _again(f, inputs, level):
         with recording():
             y = f(*own, **kwargs)
             if not np.allclose(_sample(y), sample, rtol=1e-5, atol=1e-30, equal_nan=True):
-                raise MutationError("remat: the function gave other values when it was "
-                                    "computed again: an array that it reads was changed, or "
-                                    "it draws random numbers")
+                raise MutationError(f"remat: {name_of(f)}, used in {place}, gave other values "
+                                    "when it was computed again: an array that it reads was "
+                                    "changed, or it draws random numbers")
             if live is not None:
                 masks[y.node] = live
             found = sweep([(y, as_seed(g, y, "the gradient"))], until=set(outside), masks=masks)

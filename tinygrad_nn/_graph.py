@@ -28,7 +28,7 @@ import operator
 import numpy as np
 
 from ._core import Box, astype
-from ._errors import GraphError, MutationError
+from ._errors import GraphError, MutationError, ShapeError
 from ._messages import line_of, name_of
 from ._modes import check_backward, debug_nans, is_open, modes, unchecked
 
@@ -186,7 +186,10 @@ def _sweep(roots, free, until, masks, debug):
                 d = ds[k]
                 k += 1                                                     # noqa: SIM113
                 if d.shape != p.shape or d.dtype is not p.dtype:
-                    d = fit(d, p.shape, p.dtype)
+                    try:
+                        d = fit(d, p.shape, p.dtype)
+                    except ShapeError as error:
+                        raise ShapeError(f"{name_of(plan.fn)}: {error}") from None
                 if p in grads:
                     grads[p] = grads[p] + d
                 else:
@@ -223,7 +226,7 @@ def _sweep_rows(y, g, debug):
                 rows = [plan.pull(row, n.saved, parents) for row in g]
                 ds = [_stacked(d) for d in zip(*rows, strict=True)]
             if masks or plan.selects or debug:
-                ds, lives = _careful(n, g, ds, masks.pop(n, None))
+                ds, lives = _careful(n, g, ds, masks.pop(n, None), rows=True)
                 _join(masks, parents, lives, grads)
                 if debug:
                     check_backward(n, g, ds)
@@ -263,13 +266,17 @@ def fit(g, shape, dtype):
         lead = g.ndim - len(shape)
         axes = (*range(lead), *(i + lead for i, n in enumerate(shape)
                                 if n == 1 and g.shape[i + lead] != 1))
-        g = np.reshape(g.sum(axis=axes) if axes else g, shape)
+        try:
+            g = np.reshape(g.sum(axis=axes) if axes else g, shape)
+        except ValueError:
+            raise ShapeError(f"a rule gave a gradient of shape {g.shape} for an argument of "
+                             f"shape {shape}") from None
     return g if g.dtype == dtype else astype(g, dtype)
 
 
 # ---------------------------------------------------------------- structural zeros
 
-class _Mask:
+class Mask:
     """Where a gradient is live, computed when asked for, once: ``f`` of the masks it needs.
 
     Asked for without recursion, since a chain of them is as deep as the graph.
@@ -294,44 +301,46 @@ class _Mask:
         return self.value
 
 
-def _careful(n, g, ds, live):
+def _careful(n, g, ds, live, rows=False):
     """The gradients for the parents of ``n`` with structural zeros kept, and their masks."""
     plan, saved, parents, shape = n.plan, n.saved, n.parents, n.shape
     if plan.kind == "remat" and live is not None:
-        return plan.push(g, saved, parents, live)
+        each = [plan.push(row, saved, parents, live) for row in (g if rows else [g])]
+        return [np.stack(d) if rows else d[0]
+                for d in zip(*(ds for ds, _ in each), strict=True)], each[0][1]
     if live is None and not plan.selects:
         return ds, [None] * len(parents)
     if ds[0].__class__ is Parts:                            # one output of several
         d, = ds
-        parts = {k: _guard(v, live) for k, v in d.parts.items()}
-        any_live = _Mask(lambda m: np.asarray(bool(np.any(m))), live)
+        parts = {k: guard(v, live) for k, v in d.parts.items()}
+        any_live = Mask(lambda m: np.asarray(bool(np.any(m))), live)
         return [Parts(parts, d.shape, d.dtype)], [any_live]
     if not (plan.kind == "elementwise" or plan.moves):      # all or nothing
-        lives = [_Mask(lambda m, p=p: np.full(p.shape, bool(np.any(m))), live) for p in parents]
-        return [_guard(d, m) for d, m in zip(ds, lives, strict=True)], lives
+        lives = [Mask(lambda m, p=p: np.full(p.shape, bool(np.any(m))), live) for p in parents]
+        return [guard(d, m) for d, m in zip(ds, lives, strict=True)], lives
     if plan.kind == "elementwise":
         if plan.guarded:
-            ds = [_guard(d, live) for d in ds]
+            ds = [guard(d, live) for d in ds]
         return ds, [live if p.shape == shape else
-                    _Mask(lambda m, p=p: _fit_mask(m, p.shape), live) for p in parents]
+                    Mask(lambda m, p=p: _fit_mask(m, p.shape), live) for p in parents]
 
     if plan.kind == "select" and live is not None:
-        ds = [_guard(d, live) for d in ds]
+        ds = [guard(d, live) for d in ds]
 
     def arrives(j, m):
         there = plan.pull(m.astype(np.float64), saved, parents)[j] != 0
         if plan.kind == "select":
             there = there & m.astype(bool)          # nan * 0 is nan, but nothing arrives
         return _fit_mask(there, parents[j].shape)
-    return ds, [_Mask(lambda j=j: arrives(j, np.ones(shape))) if live is None else
-                _Mask(lambda m, j=j: arrives(j, m), live) for j in range(len(parents))]
+    return ds, [Mask(lambda j=j: arrives(j, np.ones(shape))) if live is None else
+                Mask(lambda m, j=j: arrives(j, m), live) for j in range(len(parents))]
 
 
 def _fit_mask(m, shape):
     return m if m.shape == shape else fit(m.astype(np.float64), shape, np.float64) != 0
 
 
-def _guard(d, live):
+def guard(d, live):
     if not isinstance(d, Box) and math.isfinite(np.add.reduce(d, axis=None)):
         return d
     return np.where(live(), d, 0.0)
@@ -346,4 +355,4 @@ def _join(masks, parents, lives, grads):
         elif live is None:
             masks.pop(p, None)
         elif p in masks:
-            masks[p] = _Mask(operator.or_, masks[p], live)
+            masks[p] = Mask(operator.or_, masks[p], live)

@@ -50,7 +50,8 @@ def not_real(fn, dtype):
 
 def explain(fn, values, error):
     """The ShapeError for a ValueError of a ufunc of two arrays; any other error as it is."""
-    if isinstance(error, ShapeError) or not isinstance(fn, np.ufunc) or len(values) != 2:
+    if isinstance(error, ShapeError) or not isinstance(fn, np.ufunc) or len(values) != 2 or (
+            fn.signature and fn is not np.matmul):
         return error
     a, b = map(np.shape, values)
     head = f"{name_of(fn)}: shapes {a} and {b}"

@@ -89,7 +89,7 @@ class debug_nans(_Block):
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> with tn.debug_nans():
-    ...     tn.grad(lambda x: np.sqrt(x * 0.0))(1.0)
+    ...     tn.grad(lambda x: np.sqrt(x * 0.0))(1.0)        # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     tinygrad_nn._errors.NonFiniteError: ...
@@ -150,7 +150,7 @@ def check_forward(fn, values, out):
         bad = _first(y)
         if bad is not None and all(_first(v) is None for v in values):
             raise NonFiniteError(
-                f"{name_of(fn)} in {_caller()} gave {_plain(y)[bad]} at index {bad} of its "
+                f"{name_of(fn)} in {caller()} gave {_plain(y)[bad]} at index {bad} of its "
                 f"result, {_here(fn, values, bad, y)}{_remedy(fn)}")
 
 
@@ -160,10 +160,11 @@ def check_backward(n, g, ds):
     for k, d in enumerate(ds):
         bad = _first(d)
         if bad is not None and all(_first(v) is None for v in (g, *saved)):
+            fn = n.plan.fn
             raise NonFiniteError(
-                f"the gradient of {name_of(n.plan.fn)} by argument {k} is {_plain(d)[bad]} at "
-                f"index {bad}, {_here(n.plan.fn, (g, *saved), bad, d)}; recorded in {line_of(n)}"
-                f"{_remedy(n.plan.fn)}")
+                f"the gradient of {name_of(fn)} by argument {k} is {_plain(d)[bad]} at index "
+                f"{bad}, {_here(fn, (g, *saved), bad, d)}; recorded in {line_of(n)}"
+                f"{_remedy(fn)}")
 
 
 def note_tangent(block, level, fn, tangents, values, t):
@@ -173,13 +174,13 @@ def note_tangent(block, level, fn, tangents, values, t):
     if bad is not None and level not in block.suspects and all(
             _first(v) is None for v in (*tangents, *values)):
         block.suspects[level] = (
-            f"the tangent of {name_of(fn)} in {_caller()} is {_plain(t)[bad]} at index {bad}, "
+            f"the tangent of {name_of(fn)} in {caller()} is {_plain(t)[bad]} at index {bad}, "
             f"{_here(fn, (*tangents, *values), bad, t)}{_remedy(fn)}")
 
 
 def check_tangent(block, level, t):
     """Raise what `note_tangent` kept if the final tangent ``t`` is not finite."""
-    suspect = block.suspects.get(level)
+    suspect = block.suspects.pop(level, None)
     if suspect is not None and _first(t) is not None:
         raise NonFiniteError(suspect)
 
@@ -215,7 +216,7 @@ def _here(fn, values, index, like):
     return "from " + " and ".join(parts)
 
 
-def _caller():
+def caller():
     """File and line of the first frame outside this package and NumPy."""
     frame = sys._getframe(2)
     while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):

@@ -16,6 +16,7 @@ for the plain array of an argument: in a nested derivative it is a box.
 """
 
 import contextlib
+import functools
 import inspect
 import operator
 
@@ -33,20 +34,27 @@ class Rule:
     """What is known of one function; made by the functions below, never by hand."""
 
     def __init__(self, fn, kind, vjps=(), jvps=(), run=None, moves=False, selects=False,
-                 several=False):
+                 several=False, fills=False):
         self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
+        self.fills = fills          # puts its argument among zeros or constants
         self.several = several      # gives a tuple of arrays
         self.kink = ""              # what was decided where the derivative jumps
         self.plans = {}             # for each set of boxed arguments, made on first use
         self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero
         self.selects = selects      # what it does not select has gradient zero, whatever else
-        self.names, self.keywords = (), set()
-        if kind not in ("zero", "composite", "refused"):
-            if not isinstance(fn, np.ufunc):
-                with contextlib.suppress(ValueError):       # C functions of older NumPys
-                    self.names = tuple(inspect.signature(fn).parameters)
-            for f in filter(callable, vjps):
-                self.keywords |= set(inspect.signature(f).parameters)
+
+    @functools.cached_property
+    def names(self):
+        """The names of the function's parameters, as far as NumPy tells them."""
+        with contextlib.suppress(ValueError):               # C functions of older NumPys
+            return tuple(inspect.signature(self.fn).parameters)
+        return ()
+
+    @functools.cached_property
+    def keywords(self):
+        """The keyword arguments that the rule takes account of."""
+        return {name for f in filter(callable, self.vjps)
+                for name in inspect.signature(f).parameters}
 
     def plan(self, mask):
         """The plan for the boxed arguments that are the bits of ``mask``."""
@@ -54,6 +62,13 @@ class Rule:
         if plan is None:
             plan = self.plans[mask] = Plan(self, mask)
         return plan
+
+    def position(self, name):
+        """Where a derivative's parameter is found in (out, *args, kwargs)."""
+        if name in POSITION:
+            return POSITION[name]
+        arrays = self.names[:len(self.vjps)]            # the function's own names do as well
+        return arrays.index(name) + 1 if name in arrays else -1
 
     def arrange(self, args, kwargs):
         """Arrays positional, all else by keyword, so that a derivative finds each by name."""
@@ -104,13 +119,15 @@ def select(fn, *weights):
     _register(Rule(fn, "select", weights, weights, moves=True, selects=True))
 
 
-def linear(fn, transpose, moves=True, selects=False):
+def linear(fn, transpose, moves=True, selects=False, fills=False):
     """Linear in its first argument; ``transpose(g, …)`` is the adjoint, ``fn`` its own tangent.
 
     ``moves``: the transpose has no negative coefficients, so its image of a 0/1 mask tells
     where a gradient can arrive. ``selects``: some input elements are not used at all.
+    ``fills``: some output elements do not depend on the input.
     """
-    _register(Rule(fn, "linear", (transpose,), (None,), moves=moves, selects=selects))
+    _register(Rule(fn, "linear", (transpose,), (None,), moves=moves, selects=selects,
+                   fills=fills))
 
 
 def bilinear(fn, da, db):
@@ -133,7 +150,7 @@ def variadic(fn, save, vjp, jvp, moves=False):
 
     ``save(active, arrays)`` is kept; ``vjp(g, saved, active, **kwargs)`` gives a gradient for
     each index in ``active``; ``jvp(ts, arrays, **kwargs)`` the tangent, with None in ``ts`` for
-    constants.
+    constants, and the output if it names ``y``.
     """
     _register(Rule(fn, "variadic", (vjp,), (jvp,), run=save, moves=moves))
 
@@ -193,7 +210,9 @@ class Plan:
             vjp, save, jvp = rule.vjps[0], rule.run, rule.jvps[0]
             self.save = lambda active, v: (save(active, v[1:-1]), active, v[-1])
             self.pull = lambda g, s, parents: vjp(g, s[0], s[1], **s[2])
-            self.push = lambda ts, v: jvp(ts, v[1:-1], **v[-1])
+            self.push = (lambda ts, v: jvp(ts, v[1:-1], y=v[0], **v[-1])) if (
+                "y" in inspect.signature(jvp).parameters) else (
+                lambda ts, v: jvp(ts, v[1:-1], **v[-1]))
         elif self.plain:
             self._generate(rule, active)
 
@@ -204,7 +223,7 @@ class Plan:
         for i in active:
             for p in _parameters(rule.vjps[i], rule.kind):
                 if p != "shape":
-                    wanted[POSITION.get(p, -1)] = None
+                    wanted[rule.position(p)] = None
         self.reads = tuple(wanted)
         self.first, self.second = 1 in wanted, 2 in wanted
         self.guarded = rule.kind == "elementwise" and bool(wanted)
@@ -213,7 +232,7 @@ class Plan:
         slot = {k: "s" if len(wanted) == 1 else f"s[{j}]" for j, k in enumerate(wanted)}
         pulls, pushes = [], []
         for j, i in enumerate(active):
-            pulls.append(_source(rule.vjps[i], f"v{i}", rule.kind,
+            pulls.append(_source(rule, rule.vjps[i], f"v{i}",
                                  "g.filled()" if rule.several else "g", env,
                                  slot.__getitem__, f"ps[{j}].shape"))
             pushes.append(_tangent(rule, i, f"t[{j}]", env))
@@ -235,17 +254,17 @@ def _takes_gradient(f, kind):
     return kind not in ("elementwise", "select") or first in ("g", "t")
 
 
-def _source(f, name, kind, incoming, env, ref, shape):
+def _source(rule, f, name, incoming, env, ref, shape):
     """Source text of the gradient (or tangent) that derivative ``f`` makes of ``incoming``."""
     if not callable(f):
         return incoming if f == 1 else f"-{incoming}" if f == -1 else f"{incoming} * {f!r}"
-    env[name] = f
+    env[name], kind = f, rule.kind
     parts = [incoming] if _takes_gradient(f, kind) else []
     for p in _parameters(f, kind):
         if p == "shape":
             parts.append(shape)
-        elif p in POSITION:
-            parts.append(ref(POSITION[p]))
+        elif rule.position(p) >= 0:
+            parts.append(ref(rule.position(p)))
         else:
             default = env[f"{name}_{p}"] = inspect.signature(f).parameters[p].default
             required = default is inspect.Parameter.empty
@@ -269,8 +288,7 @@ def _tangent(rule, i, t, env):
     if rule.kind == "bilinear":
         a, b = (t, "v[2]") if i == 0 else ("v[1]", t)
         return f"fn({a}, {b}, **v[-1])"
-    return _source(rule.jvps[i], f"j{i}", rule.kind, t, env, "v[{}]".format,
-                   f"v[{i + 1}].shape")
+    return _source(rule, rule.jvps[i], f"j{i}", t, env, "v[{}]".format, f"v[{i + 1}].shape")
 
 
 def keep(g, w):

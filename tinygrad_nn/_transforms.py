@@ -8,6 +8,7 @@ other containers (`nn.Module`) register themselves with `register_container`.
 
 import functools
 import itertools
+import operator
 
 import numpy as np
 
@@ -101,9 +102,13 @@ def _trace(f, args, kwargs, numbers, has_aux):
     return variables, y, None, level
 
 
+def _several(argnums):
+    return isinstance(argnums, (tuple, list, range))
+
+
 def _positions(argnums, args):
     """``argnums``, an int or several, as positions from 0."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = [operator.index(k) for k in (argnums if _several(argnums) else (argnums,))]
     for k in numbers:
         if not -len(args) <= k < len(args):
             raise TypeError(f"argnums={k}, but the function was called with {len(args)} "
@@ -152,7 +157,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
         grads = _pull([(y, np.ones((), y.dtype))], variables, level, free=True)
         value = _below(y, level)
         return ((value, aux) if has_aux else value,
-                grads[0] if isinstance(argnums, int) else tuple(grads))
+                tuple(grads) if _several(argnums) else grads[0])
     return run
 
 
@@ -273,7 +278,7 @@ def jacobian(f, argnums=0):
                 return f(*[new.get(k, a) for k, a in enumerate(args)], **kwargs)
             blocks = _columns(of_chosen, xs, outs, ins)
         table = [_form(xs, row) for row in blocks]
-        return _form(y, [row[0] for row in table] if isinstance(argnums, int) else table)
+        return _form(y, table if _several(argnums) else [row[0] for row in table])
     return run
 
 

@@ -1,19 +1,31 @@
 """The rule table, by family, and the functions that add to it.
 
-`elementwise`, `select`, `linear`, `bilinear`, `rule`, `composite`, `variadic` and `zero` each
-state the derivative of one function in the least form that gives both modes and every order;
-what the parameters of their functions may be called is told in `tinygrad_nn._table`.
+`elementwise`, `select`, `linear`, `bilinear`, `rule`, `composite`, `variadic`, `zero` and
+`refuse` each say what the derivative of a function is, in the least form that gives both modes
+and every order; how the parameters of their functions may be called is told in
+`tinygrad_nn._table`.
 
-    _elementwise   arithmetic, powers, exponentials, circular functions, selections
-    _reductions    sum, mean, var, max, norm, cumsum
-    _shape         indexing, reshape, joining, splitting, padding
-    _products      matmul, dense, tensordot, einsum
-    _activations   relu, sigmoid, softplus, softmax, log_softmax, logsumexp
-    _zero          comparisons, positions, shapes
+    _elementwise      arithmetic, powers, exponentials, circular functions, selections
+    _reductions       sum, mean, cumsum
+    _statistics       var, std, averages, covariance
+    _order            max, median, quantile
+    _cumulative       prod, cumprod, running results, ufunc methods
+    _shape, _more     indexing, reshape, joining, splitting, padding, ranges
+    _products         matmul, dense, einsum
+    _linalg           solve, inv, det, powers
+    _decompositions   eigh, svd, qr, cholesky
+    _norms            np.linalg.norm
+    _calculus         diff, gradient, interp
+    _polynomials      polyval and its like
+    _activations      relu, sigmoid, softplus, softmax, log_softmax, logsumexp
+    _zero, _refused   derivative zero; no derivative, and why
+
+`python -m tinygrad_nn.rules` prints what is known of every function (`docs/functions.md`).
 
 Kinks, decided once, the same in both modes: relu'(0) = 0; abs'(0) = 0; ties of max, min,
 maximum, minimum (and so of clip at its limits) share the gradient evenly; sort keeps the order
-of equal keys; the Euclidean norm'(0) = 0; hypot'(0, 0) = 0.
+of equal keys; lengths (norm, hypot, std) have the derivative 0 at 0; arctan2'(0, 0) = 0; x**0
+is constant in x; 0**p is constant in p where p >= 0. The page has those of other functions.
 """
 
 from .._core import install_methods
@@ -29,7 +41,23 @@ from .._table import (
     variadic,
     zero,
 )
-from . import _elementwise, _products, _reductions, _shape, _zero  # noqa: F401  they fill the table
+from . import (  # noqa: F401  they fill the table
+    _calculus,
+    _cumulative,
+    _decompositions,
+    _elementwise,
+    _linalg,
+    _more,
+    _norms,
+    _order,
+    _polynomials,
+    _products,
+    _reductions,
+    _refused,
+    _shape,
+    _statistics,
+    _zero,
+)
 from ._activations import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from ._products import dense
 

@@ -2,4 +2,5 @@
 
 from ._page import page
 
-print(page(), end="")
+if __name__ == "__main__":
+    print(page(), end="")

@@ -7,7 +7,7 @@ Sources: Goodfellow, Bengio, Courville, *Deep Learning* (2016), chapters 4.1 and
 import numpy as np
 
 from .._core import primitive
-from .._table import elementwise, rule, select
+from .._table import elementwise, kink, rule, select
 from ._reductions import spread
 
 
@@ -45,17 +45,24 @@ def logsumexp(x, axis=None, keepdims=False):
     return y if keepdims else np.squeeze(y, axis)
 
 
+def _below_top(x, axis):
+    """x - max(x), where inf - inf counts as 0: a plain array."""
+    top = np.max(x, axis, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore"):
+        return np.where((x == top) & (top > 0), np.zeros_like(x), x - top)
+
+
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) over ``axis``, without overflow; sums to 1."""
-    e = np.exp(x - np.max(x, axis, keepdims=True, initial=-np.inf))
+    e = np.exp(_below_top(x, axis))
     return e / np.sum(e, axis, keepdims=True)
 
 
 @primitive
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over ``axis``, exact where softmax itself rounds to 0."""
-    z = x - np.max(x, axis, keepdims=True, initial=-np.inf)
+    z = _below_top(x, axis)
     return z - np.log(np.sum(np.exp(z), axis, keepdims=True))
 
 
@@ -68,13 +75,12 @@ elementwise(sigmoid, lambda y: y * (1 - y))
 elementwise(softplus, lambda x: sigmoid(x))
 
 
-def _logsumexp_vjp(g, shape, x, y, axis=None, keepdims=False):
-    return spread(g, shape, axis, keepdims) * np.exp(x - spread(y, shape, axis, keepdims))
+def _logsumexp_vjp(g, shape, x, axis=None, keepdims=False):
+    return spread(g, shape, axis, keepdims) * softmax(x, axis=axis)
 
 
-def _logsumexp_jvp(t, shape, x, y, axis=None, keepdims=False):
-    share = np.exp(x - spread(y, shape, axis, keepdims))
-    return np.sum(t * share, axis=axis, keepdims=keepdims)
+def _logsumexp_jvp(t, x, axis=None, keepdims=False):
+    return np.sum(t * softmax(x, axis=axis), axis=axis, keepdims=keepdims)
 
 
 rule(logsumexp, vjp=_logsumexp_vjp, jvp=_logsumexp_jvp)
@@ -82,3 +88,4 @@ rule(softmax, vjp=lambda g, y, axis=-1: y * (g - _total(g * y, axis)),
      jvp=lambda t, y, axis=-1: y * (t - _total(t * y, axis)))
 rule(log_softmax, vjp=lambda g, y, axis=-1: g - np.exp(y) * _total(g, axis),
      jvp=lambda t, y, axis=-1: t - _total(t * np.exp(y), axis))
+kink("0 at 0", relu)

@@ -4,15 +4,22 @@ Matrices are the last two axes, everything before is a batch. Sources: Giles, "C
 Derivative Results for Forward and Reverse Mode Algorithmic Differentiation" (2008) (eigh,
 svd); Townsend, "Differentiating the Singular Value Decomposition" (2016); Murray,
 "Differentiation of the Cholesky decomposition", arXiv:1602.07527; Roberts and Roberts, "QR and
-LQ decomposition matrix backpropagation algorithms", arXiv:2009.10071.
+LQ decomposition matrix backpropagation algorithms", arXiv:2009.10071; Golub and Pereyra, "The
+Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems", SIAM J. Numer. Anal.
+10 (1973) (pinv).
 
-eigh, eigvalsh and cholesky read one triangle of their argument, as NumPy says, so that is where
-the gradient lies; with ``a = (s + s.T) / 2`` it comes out symmetric. The rejected way, a
+eigh, eigvalsh and cholesky read one triangle of their argument, as NumPy says, so that is
+where the gradient lies; with ``a = (s + s.T) / 2`` it comes out symmetric. The rejected way, a
 symmetric gradient, is the derivative of another function: differences do not confirm it.
 
 Equal eigenvalues or singular values: the values keep their derivative, the vectors have none,
 and the gaps that the formulas divide by make it inf or nan. Rejected: zero for such a pair. It
 looks harmless and makes ``v @ diag(exp(w)) @ v.T`` at the identity silently wrong.
+
+The columns that complete an orthogonal matrix (svd with full_matrices, qr with "complete") are
+any basis of a subspace. Theirs is the derivative with no turning within it, exact for whatever
+depends on the subspace alone, and for a single column. Rejected: refusing them, since
+``u, s, vh = np.linalg.svd(a)`` is written by people who then use s.
 """
 
 import numpy as np
@@ -95,9 +102,21 @@ rule(np.linalg.cholesky, vjp=_cholesky_vjp, jvp=_cholesky_jvp)
 kink("gradient in the triangle that is read", np.linalg.cholesky)
 
 
+def _completed(du, u, k):
+    """The tangent of all columns of an orthogonal u, from that of the first k."""
+    first, rest = u[..., :k], u[..., k:]
+    return np.concatenate([du, -first @ (mT(du) @ rest)], -1) if rest.shape[-1] else du
+
+
+def _gathered(g, u, k):
+    """The adjoint of `_completed`."""
+    first, rest = u[..., :k], u[..., k:]
+    return g[..., :k] - rest @ (mT(g[..., k:]) @ first) if rest.shape[-1] else g
+
+
 @primitive
-def _qr(a):
-    return np.linalg.qr(a)
+def _qr(a, mode="reduced"):
+    return np.linalg.qr(a, mode)
 
 
 def _qr_square(gq, gr, q, r):
@@ -106,53 +125,51 @@ def _qr_square(gq, gr, q, r):
     return (gq + q @ (np.tril(m) + mT(np.tril(m, -1)))) @ mT(_inverse(r))
 
 
-def _qr_vjp(g, y):
+def _qr_vjp(g, y, mode="reduced"):
     (gq, gr), (q, r) = g, y
-    k = q.shape[-1]
+    k = min(q.shape[-2], r.shape[-1])
+    gq, q, gr, r = _gathered(gq, q, k), q[..., :k], gr[..., :k, :], r[..., :k, :]
     if r.shape[-1] == k:
         return _qr_square(gq, gr, q, r)
-    gq = gq + q @ r[..., k:] @ mT(gr[..., k:])          # wide: a = q @ [u, v], v = q.T @ (rest)
+    gq = gq + q @ r[..., k:] @ mT(gr[..., k:])         # wide: a = q @ [u, v], v = q.T @ (rest)
     return np.concatenate([_qr_square(gq, gr[..., :k], q, r[..., :k]), q @ gr[..., k:]], -1)
 
 
 def _qr_jvp(t, y):
-    q, r = y
-    k = q.shape[-1]
-    c = t[..., :k] @ _inverse(r[..., :k])
+    (all_q, r), k = y, min(t.shape[-2:])
+    q, head, tail = all_q[..., :k], r[..., :k, :k], r[..., :k, k:]
+    c = t[..., :k] @ _inverse(head)
     m = mT(q) @ c
     skew = np.tril(m, -1) - mT(np.tril(m, -1))
-    dq, dr = c + q @ (skew - m), (m - skew) @ r[..., :k]
-    if r.shape[-1] == k:
-        return dq, dr
-    rest = mT(dq) @ (q @ r[..., k:]) + mT(q) @ t[..., k:]
-    return dq, np.concatenate([dr, rest], -1)
+    dq, dr = c + q @ (skew - m), (m - skew) @ head
+    if tail.shape[-1]:
+        dr = np.concatenate([dr, mT(dq) @ (q @ tail) + mT(q) @ t[..., k:]], -1)
+    if r.shape[-2] > k:
+        dr = np.concatenate([dr, np.zeros_like(r[..., k:, :])], -2)
+    return _completed(dq, all_q, k), dr
 
 
 rule(_qr, vjp=_qr_vjp, jvp=_qr_jvp, several=True)
 
 
 def _qr_in_mode(a, mode="reduced"):
-    if mode == "complete" and np.shape(a)[-2:-1] > np.shape(a)[-1:]:
-        raise NoRuleError(f"np.linalg.qr of shape {np.shape(a)} with mode='complete' is "
-                          "refused: the columns that complete q are arbitrary; use "
-                          "mode='reduced'")
     if mode not in ("reduced", "complete", "r"):
         raise NoRuleError(f"np.linalg.qr with mode={mode!r} has no derivative rule: use "
-                          "'reduced' or 'r'")
-    y = _qr(a)
-    return y[1] if mode == "r" else y
+                          "'reduced', 'complete' or 'r'")
+    return _qr(a)[1] if mode == "r" else _qr(a, mode=mode)
 
 
 composite(np.linalg.qr, _qr_in_mode)
-kink("nan where the first min(m, n) columns are dependent", np.linalg.qr)
+kink("nan where the first min(m, n) columns are dependent; the columns that complete q follow "
+     "as a subspace", np.linalg.qr)
 
 
 # ---------------------------------------------------------------- singular values
 # 0 is a kink of a singular value, like that of a length: derivative 0.
 
 @primitive
-def _svd(a):
-    return np.linalg.svd(a, full_matrices=False)
+def _svd(a, full_matrices=False):
+    return np.linalg.svd(a, full_matrices)
 
 
 def _squared_gaps(s):
@@ -160,36 +177,38 @@ def _squared_gaps(s):
     return _inverse_gaps(j - i, j + i)
 
 
-def _svd_vjp(g, y):
-    (gu, gs, gvh), (u, s, vh) = g, y
-    g = (u * (gs * np.sign(s))[..., None, :]) @ vh
+def _svd_vjp(g, y, full_matrices=False):
+    (gu, gs, gv), (u, s, v) = g, y
+    k, v = s.shape[-1], mT(v)
+    gu, u, gv, v = _gathered(gu, u, k), u[..., :k], _gathered(mT(gv), v, k), v[..., :k]
+    i, j = s[..., None], s[..., None, :]
+    g = (u * (gs * np.sign(s))[..., None, :]) @ mT(v)
     if used(gu):
         m = mT(u) @ gu
-        inner = (_squared_gaps(s) * (m - mT(m))) * s[..., None, :]
-        if u.shape[-2] > s.shape[-1]:
-            g = g + ((gu - u @ m) / s[..., None, :]) @ vh
-        g = g + u @ inner @ vh
-    if used(gvh):
-        m = gvh @ mT(vh)                                    # (v.T @ gv).T
-        inner = (_squared_gaps(s) * (mT(m) - m)) * s[..., None]
-        if vh.shape[-1] > s.shape[-1]:
-            g = g + u @ ((gvh - m @ vh) / s[..., None])
-        g = g + u @ inner @ vh
+        g = g + u @ (_squared_gaps(s) * (m - mT(m)) * j) @ mT(v)
+        if u.shape[-2] > k:
+            g = g + ((gu - u @ m) / j) @ mT(v)
+    if used(gv):
+        m = mT(v) @ gv
+        g = g + u @ (i * _squared_gaps(s) * (m - mT(m))) @ mT(v)
+        if v.shape[-2] > k:
+            g = g + u @ mT((gv - v @ m) / j)
     return g
 
 
 def _svd_jvp(t, y):
-    u, s, vh = y
-    tv, ut, gaps = t @ mT(vh), mT(u) @ t, _squared_gaps(s)
+    (all_u, s, all_v), k = (y[0], y[1], mT(y[2])), y[1].shape[-1]
+    u, v, i, j = all_u[..., :k], all_v[..., :k], s[..., None], s[..., None, :]
+    tv, tu, gaps = t @ v, mT(t) @ u, _squared_gaps(s)
     p = mT(u) @ tv
-    i, j = s[..., None], s[..., None, :]
     du = u @ (gaps * (p * j + i * mT(p)))
-    if u.shape[-2] > s.shape[-1]:
+    dv = v @ (gaps * (i * p + mT(p) * j))
+    if u.shape[-2] > k:
         du = du + (tv - u @ p) / j
-    dvh = mT(gaps * (i * p + mT(p) * j)) @ vh
-    if vh.shape[-1] > s.shape[-1]:
-        dvh = dvh + (ut - p @ vh) / i
-    return du, np.sum(u * tv, axis=-2) * np.sign(s), dvh
+    if v.shape[-2] > k:
+        dv = dv + (tu - v @ mT(p)) / j
+    return (_completed(du, all_u, k), np.sum(u * tv, axis=-2) * np.sign(s),
+            mT(_completed(dv, all_v, k)))
 
 
 def _svdvals_vjp(g, a):
@@ -221,18 +240,58 @@ def _svd_in_form(a, full_matrices=True, compute_uv=True, hermitian=False):
         return _symmetric_svd(a, compute_uv)
     if not compute_uv:
         return np.linalg.svdvals(a)
-    if full_matrices and np.shape(a)[-1:] != np.shape(a)[-2:-1]:
-        raise NoRuleError(f"np.linalg.svd of shape {np.shape(a)} with full_matrices=True is "
-                          "refused: the vectors that complete u or vh are arbitrary; use "
-                          "full_matrices=False, or np.linalg.svdvals for the values alone")
-    return _svd(a)
+    return _svd(a, full_matrices=full_matrices)
 
 
 composite(np.linalg.svd, _svd_in_form)
 zero(np.linalg.matrix_rank)
 kink("derivative 0 of a singular value that is 0; second derivatives need distinct ones",
      np.linalg.svdvals)
-kink("vectors of equal or zero singular values have no derivative: nan", np.linalg.svd)
+kink("vectors of equal or zero singular values have no derivative: nan; those that complete u "
+     "and vh follow as a subspace", np.linalg.svd)
+
+
+# ---------------------------------------------------------------- pseudo-inverse
+# Two formulas. Golub and Pereyra (1973) needs no decomposition, so equal singular values do it
+# no harm in any order, but holds only where nothing that counts is cut off. With a cut-off of
+# the user's it is that of a function f of singular values (f = 1 / s, or 0 below the cut):
+# differences (f_i - f_j) / (s_i - s_j) for the symmetric part, sums for the other.
+
+def _cut_slope(t, a, cut):
+    """The derivative of pinv(a).T along t, which is also its own adjoint."""
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    kept = s > np.asarray(cut)[..., None] * s[..., :1]
+    f = np.where(kept, 1 / np.where(kept, s, 1), 0)
+    one, both = kept[..., None] ^ kept[..., None, :], kept[..., None] & kept[..., None, :]
+    i, j, fi, fj = s[..., None], s[..., None, :], f[..., None], f[..., None, :]
+    d = np.where(one, (fi - fj) / np.where(one, i - j, 1), np.where(both, -fi * fj, 0))
+    e = np.where(one, (fi + fj) / np.where(one, i + j, 1), np.where(both, fi * fj, 0))
+    p = mT(u) @ t @ mT(vh)
+    y = u @ (d * (p + mT(p)) + e * (p - mT(p))) @ vh / 2
+    y = y + ((t @ mT(vh) - u @ p) * (fj * fj)) @ vh
+    return y + u @ ((mT(u) @ t - p @ vh) * (fi * fi))
+
+
+def _pinv_vjp(g, a, y, rcond=None, hermitian=False, rtol=None):
+    a, p, pt, gt = mirror(a) if hermitian else a, y, mT(y), mT(g)
+    if rcond is not None or rtol is not None:
+        g = _cut_slope(gt, a, rtol if rcond is None else rcond)
+    else:
+        g = (gt - a @ (p @ gt)) @ p @ pt + pt @ p @ (gt - (gt @ p) @ a) - pt @ g @ pt
+    return fold(g) if hermitian else g
+
+
+def _pinv_jvp(t, a, y, rcond=None, hermitian=False, rtol=None):
+    a, t = (mirror(a), mirror(t)) if hermitian else (a, t)
+    if rcond is not None or rtol is not None:
+        return mT(_cut_slope(t, a, rtol if rcond is None else rcond))
+    p, pt, tt = y, mT(y), mT(t)
+    return p @ pt @ (tt - (tt @ a) @ p) + (tt - p @ (a @ tt)) @ pt @ p - p @ t @ p
+
+
+rule(np.linalg.pinv, vjp=_pinv_vjp, jvp=_pinv_jvp)
+kink("that of a change which keeps the rank; hermitian=True reads the lower triangle, and the "
+     "gradient lies there", np.linalg.pinv)
 
 
 # ---------------------------------------------------------------- norms and condition numbers
@@ -298,15 +357,19 @@ def _cond(x, p=None):
             s = np.linalg.svdvals(x)
             small, large = np.min(s, axis=-1), np.max(s, axis=-1)
             y = small / large if p == -2 else large / small
+            infinite = np.isnan(y)
         else:
+            singular = np.any(np.isnan(_inverse(x)), axis=(-2, -1), keepdims=True)
+            regular = np.where(singular, np.eye(x.shape[-1], dtype=x.dtype), x)
             y = (np.linalg.norm(x, p, axis=(-2, -1))
-                 * np.linalg.norm(_inverse(x), p, axis=(-2, -1)))
-    unknown = np.isnan(y) & ~np.any(np.isnan(x), axis=(-2, -1))
-    return np.where(unknown, np.inf, y)
+                 * np.linalg.norm(_inverse(regular), p, axis=(-2, -1)))
+            infinite = singular[..., 0, 0]
+    return np.where(infinite & ~np.any(np.isnan(x), axis=(-2, -1)), np.inf, y)
 
 
 composite(np.linalg.vector_norm, _vector_norm)
 composite(np.linalg.matrix_norm, lambda x, keepdims=False, ord="fro":
           np.linalg.norm(x, ord, (-2, -1), keepdims))
 composite(np.linalg.cond, _cond)
-kink("largest and smallest singular values that tie share evenly", np.linalg.cond)
+kink("largest and smallest singular values that tie share evenly; 0 where it is inf since the "
+     "matrix has no inverse", np.linalg.cond)

@@ -7,7 +7,7 @@ instead of a are there because y is kept anyway.
 
 import numpy as np
 
-from .._table import composite, elementwise, select
+from .._table import composite, elementwise, kink, select
 from ._activations import sigmoid
 
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
@@ -94,6 +94,7 @@ select(np.fabs, lambda a: np.sign(a))
 for _extremum in (np.maximum, np.minimum, np.fmax, np.fmin):
     select(_extremum, lambda y, a, b: np.where(a == b, 0.5, (a == y) | (y != y)),
            lambda y, a, b: np.where(a == b, 0.5, (b == y) | (y != y)))
+select(np.heaviside, None, lambda a: np.equal(a, 0))
 select(np.where, None, lambda a: np.not_equal(a, 0), lambda a: np.equal(a, 0))
 
 
@@ -120,3 +121,9 @@ def _select(condlist, choicelist, default=0.0):
 composite(np.select, _select)
 composite(np.clip, _clip)
 composite(np.nan_to_num, _nan_to_num)
+kink("0 at 0", np.absolute, np.fabs)
+kink("ties share evenly", np.maximum, np.minimum, np.fmax, np.fmin)
+kink("half at the limits", np.clip)
+kink("0 at (0, 0)", np.hypot, np.arctan2)
+kink("x**0 is constant in x, 0**p in p for p >= 0", np.power, np.float_power)
+kink("continuous pieces: no derivative at the jumps", np.remainder, np.fmod)

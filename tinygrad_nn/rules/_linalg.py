@@ -1,10 +1,10 @@
-"""Linear algebra without decompositions: solve, inv, pinv, det, lstsq, powers, and the products
-of np.linalg. Decompositions, and what is made of singular values, are in `_decompositions`.
+"""Linear algebra without decompositions: solve, inv, det, lstsq, powers, and the products of
+np.linalg. Decompositions, and what is made of singular values, are in `_decompositions`.
 
 Matrices are the last two axes, everything before is a batch. Sources: Magnus and Neudecker,
 *Matrix Differential Calculus*, 3rd ed. (inv, det, solve); Golub and Pereyra, "The
 Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems", SIAM J. Numer. Anal.
-10 (1973) (pinv, lstsq).
+10 (1973) (lstsq).
 
 det is a polynomial of the elements, so its derivatives are exact at every matrix, also a
 singular one: `_cofactors` multiplies singular values and divides by none. det(a) * inv(a).T
@@ -135,32 +135,16 @@ kink("exact at singular matrices, as the polynomial that it is", np.linalg.det)
 kink("sign has derivative zero; nan at a singular matrix", np.linalg.slogdet)
 
 
-# ---------------------------------------------------------------- pseudo-inverse, least squares
-
-def _pinv_vjp(g, a, y, rcond=None, hermitian=False, rtol=None):
-    a, p, pt, gt = mirror(a) if hermitian else a, y, mT(y), mT(g)
-    g = (gt - a @ (p @ gt)) @ p @ pt + pt @ p @ (gt - (gt @ p) @ a) - pt @ g @ pt
-    return fold(g) if hermitian else g
-
-
-def _pinv_jvp(t, a, y, hermitian=False):
-    a, t = (mirror(a), mirror(t)) if hermitian else (a, t)
-    p, pt, tt = y, mT(y), mT(t)
-    return p @ pt @ (tt - (tt @ a) @ p) + (tt - p @ (a @ tt)) @ pt @ p - p @ t @ p
-
-
-rule(np.linalg.pinv, vjp=_pinv_vjp, jvp=_pinv_jvp)
-kink("that of a change which keeps the rank; hermitian=True reads the lower triangle, and the "
-     "gradient lies there", np.linalg.pinv)
-
+# ---------------------------------------------------------------- least squares
 
 @primitive
 def _lstsq(a, b, rcond=None):
     y = np.linalg.lstsq(a, b, rcond)
     if y[2] < min(a.shape):
         raise NoRuleError(
-            f"np.linalg.lstsq of a matrix {a.shape} of rank {y[2]}: the solution jumps as soon "
-            "as the rank grows, so it has no derivative; add a small multiple of the identity")
+            f"np.linalg.lstsq of a matrix {a.shape} of rank {y[2]}: the solution jumps as "
+            "soon as the rank grows, so it has no derivative; add a small multiple of the "
+            "identity")
     return y
 
 
@@ -176,10 +160,11 @@ def _lstsq_da(g, a, b, y, rcond=None):
     m, n = a.shape
     ga = -(pt @ gx) @ mT(x)
     if m > n:
-        ga = ga + r @ mT(p @ (pt @ gx)) - 2 * (r * g[1]) @ mT(x) if y[1].size else (
-            ga + r @ mT(p @ (pt @ gx)))
+        ga = ga + r @ mT(p @ (pt @ gx))
     elif m < n:
         ga = ga + (pt @ x) @ mT(gx - p @ (a @ gx))
+    if y[1].size:
+        ga = ga - 2 * (r * g[1]) @ mT(x)
     if used(g[3]):
         u, _, vh = np.linalg.svd(a, full_matrices=False)
         ga = ga + (u * g[3]) @ vh
@@ -207,7 +192,7 @@ def _lstsq_jvp_a(t, a, b, y):
 
 
 def _lstsq_jvp_b(t, a, b, y):
-    x, r, p = _lstsq_parts(a, b, y[0])
+    _, r, p = _lstsq_parts(a, b, y[0])
     t = np.reshape(t, r.shape)
     dr = 2 * np.sum(r * t, axis=0) if y[1].size else np.zeros_like(y[1])
     return np.reshape(p @ t, y[0].shape), dr, 0, np.zeros_like(y[3])
@@ -246,8 +231,8 @@ def _multi_dot(arrays, out=None):
     sizes = [s[0] if len(s) == 2 else 1 for s in shapes[:1]] + [s[0] for s in shapes[1:]]
     sizes.append(shapes[-1][1] if len(shapes[-1]) == 2 else 1)
     if any(len(s) != 2 for s in shapes[1:-1]) or {len(shapes[0]), len(shapes[-1])} - {1, 2}:
-        raise np.linalg.LinAlgError(f"np.linalg.multi_dot: shapes {shapes}: expected matrices, "
-                                    "the first and the last may be vectors")
+        raise np.linalg.LinAlgError(f"np.linalg.multi_dot: shapes {shapes}: expected matrices,"
+                                    " the first and the last may be vectors")
 
     @functools.cache
     def best(i, j):                         # (cost, last factor on the left) of i … j
@@ -336,8 +321,8 @@ def _kron(a, b):
 
 def _outer(x1, x2):
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
-        raise ValueError(f"np.linalg.outer: shapes {np.shape(x1)} and {np.shape(x2)}: expected "
-                         "vectors")
+        raise ValueError(f"np.linalg.outer: shapes {np.shape(x1)} and {np.shape(x2)}: expected"
+                         " vectors")
     return np.outer(x1, x2)
 
 
@@ -357,7 +342,8 @@ composite(np.linalg.cross, lambda x1, x2, axis=-1: _cross_over(x1, x2, axis=axis
 composite(np.linalg.outer, _outer)
 composite(np.linalg.matmul, lambda x1, x2: np.matmul(x1, x2))
 composite(np.linalg.tensordot, lambda x1, x2, axes=2: np.tensordot(x1, x2, axes))
-composite(np.linalg.vecdot, lambda x1, x2, axis=-1: np.vecdot(_last(x1, axis), _last(x2, axis)))
+composite(np.linalg.vecdot, lambda x1, x2, axis=-1:
+          np.vecdot(_last(x1, axis), _last(x2, axis)))
 composite(np.linalg.diagonal, lambda x, offset=0: np.diagonal(x, offset, -2, -1))
 composite(np.linalg.trace, lambda x, offset=0, dtype=None:
           np.sum(np.diagonal(x, offset, -2, -1), axis=-1, dtype=dtype))

@@ -1,9 +1,9 @@
-"""Reductions and cumulative functions: sum, mean, var, max, norm, cumsum …"""
+"""Sums, means and running sums; what other reductions need to know of axes."""
 
 import numpy as np
 
-from .._core import UFUNC_METHODS, astype, primitive
-from .._table import composite, keep, linear, rule
+from .._core import UFUNC_METHODS
+from .._table import composite, linear
 
 
 def spread(g, shape, axis, keepdims):
@@ -50,96 +50,8 @@ linear(np.mean, _mean_transpose)
 linear(np.cumsum, _cumsum_transpose)
 
 
-# ---------------------------------------------------------------- variance
-
-def _var(a, axis=None, dtype=None, ddof=0, keepdims=False, where=True, correction=None):
-    ddof = ddof if correction is None else correction
-    if dtype is not None:
-        a = astype(a, dtype)
-    d = a - np.mean(a, axis, keepdims=True, where=where)
-    n = counted(np.shape(a), axis, keepdims, where)
-    n = max(n - ddof, 0) if where is True else np.maximum(n - ddof, 0).astype(a.dtype)
-    return np.sum(d * d, axis, keepdims=keepdims, where=where) / n
-
-
-def _root(x):
-    """sqrt(x) of a sum of squares: a length, whose derivative at 0 is 0."""
-    return np.where(x == 0, 0.0, np.sqrt(np.where(x == 0, 1.0, x)))
-
-
-composite(np.var, _var)
-composite(np.std, lambda *args, **kwargs: _root(_var(*args, **kwargs)))
 composite(np.ptp, lambda a, axis=None, keepdims=False:
           np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims))
-
-
-# ---------------------------------------------------------------- extrema: ties share evenly
-
-def _share(a, y, axis, keepdims):
-    """1 / (number of ties) where the extremum is reached, else 0."""
-    hit = np.equal(a, spread(y, np.shape(a), axis, keepdims))
-    return hit / np.maximum(np.sum(hit, axis=axis, keepdims=True), 1)      # no hit: a nan
-
-
-def _extremum_vjp(g, shape, a, y, axis=None, keepdims=False):
-    return keep(spread(g, shape, axis, keepdims), _share(a, y, axis, keepdims))
-
-
-def _extremum_jvp(t, a, y, axis=None, keepdims=False):
-    return np.sum(keep(t, _share(a, y, axis, keepdims)), axis=axis, keepdims=keepdims)
-
-
-rule(np.max, vjp=_extremum_vjp, jvp=_extremum_jvp, moves=True, selects=True)
-rule(np.min, vjp=_extremum_vjp, jvp=_extremum_jvp, moves=True, selects=True)
-
-
-# ---------------------------------------------------------------- norms
-# One primitive for the Euclidean length, so that its derivative at 0 is 0 (a choice within the
-# subgradients); composed as sqrt(sum(x**2)) NumPy's arithmetic gives nan there.
-
-@primitive
-def _length(x, axis=None, keepdims=False):
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
-
-
-def _unit(x, y, axis, keepdims):
-    y = spread(y, np.shape(x), axis, keepdims)
-    return np.where(y == 0, 0.0, x / np.where(y == 0, 1.0, y))
-
-
-rule(_length, vjp=lambda g, shape, x, y, axis=None, keepdims=False:
-     spread(g, shape, axis, keepdims) * _unit(x, y, axis, keepdims),
-     jvp=lambda t, x, y, axis=None, keepdims=False:
-     np.sum(t * _unit(x, y, axis, keepdims), axis=axis, keepdims=keepdims))
-
-
-def _norm(x, ord=None, axis=None, keepdims=False):
-    over = axes(axis, np.ndim(x))
-    if ord is None or (ord == 2 and len(over) == 1) or (ord == "fro" and len(over) == 2):
-        return _length(x, axis=over, keepdims=keepdims)
-    if len(over) == 1:
-        return _vector_norm(x, ord, over, keepdims)
-    if len(over) == 2 and ord in (1, -1, np.inf, -np.inf):
-        rows, columns = over if abs(ord) == 1 else over[::-1]
-        sums = np.sum(np.abs(x), axis=rows, keepdims=True)
-        y = (np.max if ord > 0 else np.min)(sums, axis=columns, keepdims=True)
-        return y if keepdims else np.squeeze(y, over)
-    raise ValueError(f"np.linalg.norm of a Tensor: ord={ord!r} over {len(over)} axes is not "
-                     "available")
-
-
-def _vector_norm(x, ord, axis, keepdims):
-    if ord == np.inf:
-        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    if ord == -np.inf:
-        return np.min(np.abs(x), axis=axis, keepdims=keepdims)
-    if ord == 0:
-        return np.sum(np.not_equal(x, 0).astype(x.dtype), axis=axis, keepdims=keepdims)
-    total = np.sum(np.abs(x) if ord == 1 else np.abs(x) ** ord, axis=axis, keepdims=keepdims)
-    return total if ord == 1 else total ** (1 / ord)
-
-
-composite(np.linalg.norm, _norm)
 
 
 # ---------------------------------------------------------------- np.add.reduce and its like

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._core import astype, getitem, primitive
 from .._errors import NoRuleError
-from .._table import composite, linear, variadic
+from .._table import composite, kink, linear, variadic
 from ._reductions import axes
 
 # ---------------------------------------------------------------- indexing
@@ -29,7 +29,7 @@ def scatter(g, index, into):
 
 
 linear(getitem, lambda g, shape, index: scatter(g, index, shape), selects=True)
-linear(scatter, lambda g, index, into=None: getitem(g, index))
+linear(scatter, lambda g, index, into=None: getitem(g, index), fills=True)
 linear(astype, lambda g, dtype: g)               # the sweep casts the gradient back
 
 
@@ -84,6 +84,8 @@ composite(np.take, _take)
 composite(np.take_along_axis, _take_along_axis)
 composite(np.sort, _sort)
 composite(np.partition, _partition)
+kink("equal keys keep their order", np.sort)
+kink("equal keys: in the order that NumPy finds", np.partition)
 composite(np.diagonal, _diagonal)
 composite(np.diag, _diag)
 composite(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None:
@@ -94,7 +96,7 @@ composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool), m, 0.
 
 # ---------------------------------------------------------------- form
 
-def _reshape_transpose(g, shape, order="C", copy=None):
+def _reshape_transpose(g, shape, order="C", copy=None, newshape=None):   # NumPy 2.0's name
     if order not in ("C", "F"):
         raise NoRuleError(f"np.reshape with order={order!r} depends on the layout in memory: "
                           "use C")
@@ -172,7 +174,7 @@ def _crop(g, shape, width, constant_values=0):
     return g[tuple(slice(lo, lo + n) for (lo, _), n in zip(width, shape, strict=True))]
 
 
-linear(_pad_constant, _crop)
+linear(_pad_constant, _crop, fills=True)
 
 
 def _pad(array, pad_width, mode="constant", constant_values=0, reflect_type="even"):

@@ -11,11 +11,11 @@ zero(  # comparisons and tests
     np.logical_not, np.logical_xor, np.all, np.any)
 zero(  # steps
     np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round, np.fix, np.floor_divide,
-    np.heaviside, np.spacing)
+    np.spacing)
 zero(  # positions
     np.argmax, np.argmin, np.argsort, np.argpartition, np.argwhere, np.nonzero, np.flatnonzero,
     np.count_nonzero, np.searchsorted, np.lexsort)
 zero(  # what depends on shape and dtype alone, and text
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like,
     np.result_type, np.can_cast, np.min_scalar_type, np.array_repr, np.array_str,
     np.array2string, np.shares_memory, np.may_share_memory)

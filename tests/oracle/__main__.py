@@ -1,0 +1,7 @@
+"""The table of the oracle: ``python -m tests.oracle [operator ...]``."""
+
+import sys
+
+from .runner import table
+
+print(table(sys.argv[1:]))
