@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .._core import primitive
+from .._core import highest, primitive
+from .._errors import NoRuleError
 from .._table import composite, kink, rule
 from ._decompositions import matrix_norm_by_svd
 from ._reductions import axes, spread
@@ -45,6 +46,9 @@ rule(_p_length, vjp=lambda g, shape, x, y, ord, axis=None, keepdims=False:
 
 
 def _norm(x, ord=None, axis=None, keepdims=False):
+    if highest(ord) is not None:
+        raise NoRuleError("np.linalg.norm has no derivative with respect to ord=: pass its "
+                          ".data")
     over = axes(axis, np.ndim(x))
     if ord is None or (ord == 2 and len(over) == 1) or (ord == "fro" and len(over) == 2):
         return _length(x, axis=over, keepdims=keepdims)
