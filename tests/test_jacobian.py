@@ -38,7 +38,7 @@ OPERATIONS = {      # of a matrix v, to a matrix of any shape
     "root of a selection": lambda v: np.sqrt(np.where(v > 0, v, 0.0)),
     "root of relu": lambda v: np.sqrt(tn.relu(v)),
     "root of a pad": lambda v: np.sqrt(np.pad(v * v + 0.1, ((0, 0), (1, 0)))),
-    "root of a join": lambda v: np.sqrt(np.concatenate([np.zeros((1, v.shape[1])), v * v + 1])),
+    "root of a join": lambda v: np.sqrt(np.concatenate([0 * W[v.shape[1]][:1], v * v + 1])),
     "where never log": lambda v: np.where(np.ones(v.shape, bool), v, np.log(0.0 * v)),
     "indexed log": log_of_some,
     "maximum": lambda v: np.maximum(v, 0.25),

@@ -23,10 +23,12 @@ def no_collector():
     """Reference counting alone; yields a function: how many tracked objects there are more."""
     gc.collect()
     gc.disable()
+    gc.freeze()                                         # sets aside what was there before
     try:
         before = len(gc.get_objects())
         yield lambda: len(gc.get_objects()) - before
     finally:
+        gc.unfreeze()
         gc.enable()
 
 
