@@ -10,38 +10,12 @@ import weakref
 
 import numpy as np
 import pytest
+from measuring import memory, no_collector
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
 
 A = np.array
-
-
-@contextlib.contextmanager
-def no_collector():
-    """Reference counting alone; yields a function: how many tracked objects there are more."""
-    gc.collect()
-    gc.freeze()                                     # counting looks at new objects alone
-    gc.disable()
-    try:
-        before = len(gc.get_objects())
-        yield lambda: len(gc.get_objects()) - before
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextlib.contextmanager
-def memory():
-    """Yields a function: (bytes allocated since, peak since)."""
-    gc.collect()
-    tracemalloc.start()
-    try:
-        start, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        yield lambda: tuple(n - start for n in tracemalloc.get_traced_memory())
-    finally:
-        tracemalloc.stop()
 
 
 # ---------------------------------------------------------------- depth

@@ -4,45 +4,18 @@ import contextlib
 import gc
 import sys
 import threading
-import tracemalloc
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
+from measuring import memory, no_collector
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, _modes, _table
 
 A = np.array
 ONES = np.ones(3)
-
-
-@contextlib.contextmanager
-def no_collector():
-    """Reference counting alone; yields a function: how many tracked objects there are more."""
-    gc.collect()
-    gc.disable()
-    gc.freeze()                                         # sets aside what was there before
-    try:
-        before = len(gc.get_objects())
-        yield lambda: len(gc.get_objects()) - before
-    finally:
-        gc.unfreeze()
-        gc.enable()
-
-
-@contextlib.contextmanager
-def memory():
-    """Yields a function: (bytes allocated since, peak since)."""
-    gc.collect()
-    tracemalloc.start()
-    try:
-        start, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        yield lambda: tuple(n - start for n in tracemalloc.get_traced_memory())
-    finally:
-        tracemalloc.stop()
 
 
 # ---------------------------------------------------------------- every kind of use

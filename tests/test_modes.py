@@ -6,12 +6,13 @@ import contextvars
 import inspect
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor
+from tinygrad_nn import Tensor, _modes
 
 A = np.array
 X = A([4.0, 0.0, 1.0])
@@ -628,22 +629,16 @@ def test_a_generator_that_is_closed_elsewhere(mode, on):
     def values():
         with mode():
             yield
+
+    def closed_by_another_thread():
+        it = values()
+        next(it)
+        in_a_thread(it.close)
+        assert not on()
     it = values()
     contextvars.copy_context().run(next, it)
     it.close()                                          # in a context that never saw the block
-    it = values()
-    next(it)
-    errors = []
-
-    def close():
-        try:
-            it.close()
-        except Exception as error:
-            errors.append(error)
-    thread = threading.Thread(target=close)
-    thread.start()
-    thread.join()
-    assert not errors and not on()
+    contextvars.copy_context().run(closed_by_another_thread)
 
     async def abandoned():
         async def values():
@@ -659,6 +654,28 @@ def test_a_generator_that_is_closed_elsewhere(mode, on):
         await asyncio.sleep(0)
         return on()
     assert asyncio.run(main()) is False and not loop_errors
+
+
+@BOTH
+def test_a_block_that_was_left_elsewhere_is_forgotten(mode, on):
+    """Else every later operation would ask for it."""
+    def values():
+        with mode():
+            yield
+
+    def work():
+        it = values()
+        next(it)
+        in_a_thread(it.close)
+        assert recorded()
+        assert _modes.modes() == ()
+    contextvars.copy_context().run(work)
+
+
+def in_a_thread(f):
+    """Run ``f`` in a thread of its own; its exception is raised here."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(f).result()
 
 
 @BOTH

@@ -1,0 +1,32 @@
+"""How the tests count objects and memory: with the garbage collector off, by tracemalloc."""
+
+import contextlib
+import gc
+import tracemalloc
+
+
+@contextlib.contextmanager
+def no_collector():
+    """Reference counting alone; yields a function: how many tracked objects there are more."""
+    gc.collect()
+    gc.freeze()                                     # counting looks at new objects alone
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        yield lambda: len(gc.get_objects()) - before
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+@contextlib.contextmanager
+def memory():
+    """Yields a function: (bytes allocated since, peak since)."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        start, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        yield lambda: tuple(n - start for n in tracemalloc.get_traced_memory())
+    finally:
+        tracemalloc.stop()
