@@ -146,6 +146,7 @@ def _interp(x, xp, fp, left=None, right=None, period=None):
     y = slope * (x - x0) + y0
     y = np.where(np.isnan(y) & np.equal(x, x0), y0, y)         # beside an infinity
     y = np.where(np.equal(x, xp[-1]) | np.isnan(y), slope * (x - x1) + y1, y)
+    y = np.where(np.isnan(y) & np.equal(x, x1), y1, y)
     y = np.where(np.isnan(y) & np.equal(y0, y1), y0, y)        # between two equal infinities
     y = np.where(np.isnan(x), x, y) if n > 1 else y
     y = np.where(np.greater(x, xp[-1]), fp[-1] if right is None else right, y)
