@@ -82,7 +82,7 @@ def test_a_recurrence_of_empty_axes():
         assert tn.grad(lambda x, axis=axis: np.sum(np.cumprod(x, axis)))(z).shape == shape
 
 
-# ---------------------------------------------------------------- kinks, the same in both modes
+# ---------------------------------------------------------------- kinks, alike in both modes
 
 @pytest.mark.parametrize("f, x, first", [
     (lambda x: np.max(x, initial=2.0), [1.0, 2.0, 2.0], [0, 1 / 3, 1 / 3]),
@@ -91,7 +91,8 @@ def test_a_recurrence_of_empty_axes():
      [0.5, 0.5, 0]),
     (lambda x: np.min(x, where=False, initial=7.0), [1.0, 2.0], [0, 0]),
     (np.nanmax, [3.0, NAN, 3.0], [0.5, 0, 0.5]), (np.nanmin, [NAN, NAN], [0, 0]),
-    (np.max, [NAN, 1.0], [0, 0]), (lambda x: np.fmax.reduce(x), [1.0, NAN, 1.0], [0.5, 0, 0.5]),
+    (np.max, [NAN, 1.0], [0, 0]),
+    (lambda x: np.fmax.reduce(x), [1.0, NAN, 1.0], [0.5, 0, 0.5]),
     (np.amax, [3.0, 3.0], [0.5, 0.5]), (np.amin, [3.0, 3.0], [0.5, 0.5]),
     (np.maximum.accumulate, [1.0, 1.0, 0.0, 1.0], [1, 2, 0, 1]),
     (np.minimum.accumulate, [1.0, 2.0, 1.0, 1.0], [2, 0, 1, 1]),
@@ -280,7 +281,8 @@ def test_results_have_numpys_containers():
                 lambda x: np.broadcast_arrays(x, x), lambda x: np.atleast_3d(x, x), np.modf,
                 lambda x: np.average(x, returned=True), lambda x: np.polydiv(x[0], x[0]),
                 lambda x: np.meshgrid(x, x, sparse=True, copy=False), np.frexp,
-                lambda x: np.dsplit(x[None], 3), lambda x: np.linspace(x, 2.0, 3, retstep=True)):
+                lambda x: np.dsplit(x[None], 3),
+                lambda x: np.linspace(x, 2.0, 3, retstep=True)):
         got, want = run(m), run(m.data)
         assert type(got) is type(want) and len(got) == len(want)
     assert isinstance(np.gradient(m, axis=0), tn.Tensor)
@@ -293,7 +295,8 @@ def test_results_have_numpys_containers():
 def test_zero_parts_are_plain():
     t = tn.Tensor(A([1.5, -2.25]))
     for plain in (np.modf(t)[1], np.frexp(t)[1], np.unique(t, return_index=True)[1],
-                  np.copysign(2.0, t), np.average(t, returned=True)[1], np.logical_and.reduce(t),
+                  np.copysign(2.0, t), np.average(t, returned=True)[1],
+                  np.logical_and.reduce(t),
                   np.full_like(t, 3.0), np.real_if_close(t.data), np.imag(t), np.angle(t)):
         assert not isinstance(plain, tn.Tensor)
     assert isinstance(np.full_like(t, t[0]), tn.Tensor)
@@ -347,7 +350,8 @@ INTS = A([0, 1])
     (lambda: np.sort_complex(T), "complex"), (lambda: np.fft.rfft(T), r"np\.convolve"),
     (lambda: np.emath.sqrt(T), r"np\.sqrt stays within"),
     (lambda: np.emath.logn(2, T), r"np\.log\(x\) / np\.log\(n\)"),
-    (lambda: np.save("nowhere", T), r"pass \.data"), (lambda: np.savez("nowhere", T), r"\.data"),
+    (lambda: np.save("nowhere", T), r"pass \.data"),
+    (lambda: np.savez("nowhere", T), r"pass \.data"),
     (lambda: np.roots(T[0]), r"Newton step, r - np\.polyval"),
     (lambda: np.poly(T), r"eigenvalues.*np\.linalg\.eigvalsh"),
     (lambda: np.polyval(np.poly1d([1.0, 2.0]), T), r"np\.polyval .*\.coeffs"),
@@ -376,7 +380,8 @@ def test_refusals(run, message):
     (lambda: np.diff(T, n=-1), "non-negative"),
     (lambda: np.gradient(T, 1.0, 2.0, 3.0), "number"),
     (lambda: np.gradient(T, edge_order=2), "too small"),
-    (lambda: np.cov(T[None]), "at most 2"), (lambda: np.cov(T, aweights=[1.0]), "observations"),
+    (lambda: np.cov(T[None]), "at most 2"),
+    (lambda: np.cov(T, aweights=[1.0]), "observations"),
     (lambda: np.cov(T, fweights=[0.5, 1]), "integer"), (lambda: np.dsplit(T, 2), "3 or more"),
     (lambda: np.average(T, weights=[1.0, 1.0]), "Axis must be specified"),
     (lambda: np.average(T, 0, [1.0, 1.0, 1.0]), "consistent"),
@@ -405,7 +410,7 @@ def test_averages_of_nothing_warn_as_in_numpy():
             assert np.isnan(f(t).data)
 
 
-# ---------------------------------------------------------------- what a composite does not take
+# ---------------------------------------------------------------- what composites do not take
 
 def test_composites_take_numpys_arguments_in_numpys_order():
     for fn, rule in RULES.items():
@@ -441,8 +446,9 @@ def test_arguments_by_position():
     (lambda: np.clip(T, 0, 1, dtype=float), "dtype"),
     (lambda: np.clip(T, 0, 1, where=True), "where"),
     (lambda: np.median(T, axis=0, overwrite_input=True), "overwrite_input"),
-    (lambda: np.sort(T, axis=0, nonsense=1), "nonsense"),
+    (lambda: np.pad(T, 1, mode="linear_ramp", end_values=1), "linear_ramp|end_values"),
+    (lambda: np.sum(T, dtype=float, where=T), "where"),
 ])
 def test_a_keyword_without_a_rule_is_named(run, name):
-    with pytest.raises((tn.NoRuleError, TypeError), match=name):
+    with pytest.raises(tn.NoRuleError, match=name):
         run()

@@ -29,7 +29,7 @@ def apply(fn, args, kwargs):
         return fn(*args, **kwargs)
     rule = rule_of(fn, top)
     if rule.kind in ("composite", "refused"):
-        return rule.run(*args, **kwargs)
+        return rule.written_out(args, kwargs)
     if rule.kind == "zero":
         return fn(*lower(args, top.level), **lower(kwargs, top.level))
     if rule.kind != "variadic":
@@ -43,7 +43,7 @@ def dispatch(fn, args, kwargs):
     if kwargs.get("out") is not None:
         raise DetachError(no_out(fn, kwargs["out"], args))
     if rule.kind in ("composite", "refused"):
-        return rule.run(*args, **kwargs)
+        return rule.written_out(args, kwargs)
     if rule.kind == "zero":
         level = highest((args, kwargs)).level
         return fn(*lower(args, level), **lower(kwargs, level))

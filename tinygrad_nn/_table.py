@@ -22,8 +22,8 @@ import operator
 
 import numpy as np
 
-from ._errors import NoRuleError
-from ._messages import name_of, no_rule
+from ._errors import DetachError, NoRuleError
+from ._messages import name_of, no_out, no_rule
 
 RULES = {}
 POSITION = {"y": 0, "a": 1, "x": 1, "b": 2, "c": 3, "d": 4}    # index in (out, *args, kwargs)
@@ -56,6 +56,28 @@ class Rule:
         return {name for f in filter(callable, self.vjps)
                 for name in inspect.signature(f).parameters}
 
+    @functools.cached_property
+    def accepts(self):
+        """The names that a composite takes, or None for any."""
+        parameters = inspect.signature(self.run).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return None
+        return tuple(parameters)
+
+    def written_out(self, args, kwargs):
+        """A composite (or the refusal) of a call as a person wrote it."""
+        kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
+        if kwargs.get("out", 0) is None:
+            del kwargs["out"]
+        names = list(self.accepts or ())
+        at = names.index("out") if "out" in names else len(args)
+        if len(args) > at and args[at] is not None:
+            raise DetachError(no_out(self.fn, args[at], args))
+        for name in kwargs:
+            if self.accepts is not None and name not in self.accepts:
+                raise NoRuleError(f"{name_of(self.fn)} with {name}= has no derivative rule")
+        return self.run(*args, **kwargs)
+
     def plan(self, mask):
         """The plan for the boxed arguments that are the bits of ``mask``."""
         plan = self.plans.get(mask)
@@ -82,8 +104,12 @@ class Rule:
         for name in self.names[len(args):n]:
             if name in kwargs:
                 args = (*args, kwargs.pop(name))
-        for name in kwargs:
-            if name not in self.keywords:
+        if kwargs.get("out") is not None:
+            raise DetachError(no_out(self.fn, kwargs.pop("out"), args))
+        kwargs.pop("out", None)
+        for name in set(kwargs) - self.keywords:
+            known = name in self.names and inspect.signature(self.fn).parameters[name]
+            if not known or kwargs.pop(name) is not known.default:
                 raise NoRuleError(f"{name_of(self.fn)} with {name}= has no derivative rule")
         return args, kwargs
 

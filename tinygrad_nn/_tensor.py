@@ -278,7 +278,7 @@ def _made(plan, level, out, parents, saved, risk):
         not_real(plan.fn, n.dtype)
     if risk is not None:
         watch(n, risk, sys._getframe(2))
-    elif modes() and is_open(debug_nans):
+    elif modes() and is_open(debug_nans, anywhere=True):
         locate(n, sys._getframe(2))
     return t
 

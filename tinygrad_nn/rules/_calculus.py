@@ -72,8 +72,8 @@ def _slope(f, h, axis, edge_order):
     """Differences of second order inside, of ``edge_order`` at the ends, along one axis."""
     n = f.shape[axis]
     if n < edge_order + 1:
-        raise ValueError("Shape of array too small to calculate a numerical gradient, at least "
-                         "(edge_order + 1) elements are required.")
+        raise ValueError("Shape of array too small to calculate a numerical gradient: at "
+                         "least (edge_order + 1) elements are required.")
     shape = [-1 if i == axis % f.ndim else 1 for i in range(f.ndim)]
     uniform = np.ndim(h) == 0
 
@@ -158,7 +158,7 @@ kink("at an xp the slope to its right (at the last, to its left); outside consta
 
 
 # ---------------------------------------------------------------- convolution
-# Of two factors: the gradient by one is the correlation of g with the other. Which of the forms
+# Of two factors: the gradient by one is the correlation of g with the other. Which form of it
 # is the shortest sum depends on the mode and on which of the two is longer.
 
 MODES = {"full": "full", "same": "same", "valid": "valid", 0: "valid", 1: "same", 2: "full"}

@@ -6,8 +6,8 @@ of cumprod are linear recurrences (`scan`), whose derivatives are recurrences ag
 zeros, to every order.
 
 `np.f.reduce`, `.accumulate` and `.reduceat` of every differentiable ufunc of two arguments
-work; where NumPy has a function for it (np.sum for np.add.reduce) that one runs, else the ufunc
-is applied one element after the other, as NumPy does it: a node of the graph for each.
+work; where NumPy has a function for it (np.sum for np.add.reduce) that one runs, else f is
+applied one element after the other, as NumPy does it: a node of the graph for each.
 """
 
 import itertools

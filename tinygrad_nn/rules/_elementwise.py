@@ -28,7 +28,11 @@ composite(np.divmod, lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)))
 
 
 # ---------------------------------------------------------------- powers
-# (b != 0) keeps a**0 constant: its derivative by a is 0 * a**0 = 0, at a = 0 too.
+# a**0 is constant: at a = 0 its derivative by a is 0, not 0 * 0**-1.
+def _power_by_base(a, b):
+    return b * (a + ((a == 0) & (b == 0))) ** (b - 1)
+
+
 # 0**b is 0 for every b > 0, so its derivative by b is 0 there, not 0 * log(0); at b = 0, where
 # it jumps, 0 as well.
 def _power_by_exponent(y, a, b):
@@ -36,8 +40,8 @@ def _power_by_exponent(y, a, b):
     return np.where(flat, 0.0, y * np.log(np.where(flat, 1.0, a)))
 
 
-elementwise(np.power, lambda a, b: b * a ** (b - (b != 0)), _power_by_exponent)
-elementwise(np.float_power, lambda a, b: b * a ** (b - (b != 0)), _power_by_exponent)
+elementwise(np.power, _power_by_base, _power_by_exponent)
+elementwise(np.float_power, _power_by_base, _power_by_exponent)
 elementwise(np.sqrt, lambda y: 0.5 / y)
 elementwise(np.cbrt, lambda y: 1 / (3 * y * y))
 

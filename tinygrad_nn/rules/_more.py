@@ -1,5 +1,5 @@
-"""More forms and ranges: meshgrid, insert, delete, linspace, apply_along_axis …, and the ufuncs
-that take a number apart (modf, frexp, ldexp, copysign).
+"""More forms and ranges: meshgrid, insert, delete, linspace, apply_along_axis …, and the
+ufuncs that take a number apart (modf, frexp, ldexp, copysign).
 """
 
 import numpy as np

@@ -93,8 +93,8 @@ def _polydiv(u, v):
 
 def _poly(seq_of_zeros):
     if np.ndim(seq_of_zeros) == 2:
-        raise NoRuleError("np.poly of a matrix goes through its eigenvalues, which are complex "
-                          "in general: np.poly(np.linalg.eigvalsh(a)) where it is symmetric")
+        raise NoRuleError("np.poly of a matrix goes through its eigenvalues, complex in "
+                          "general: np.poly(np.linalg.eigvalsh(a)) where it is symmetric")
     roots, = _coefficients("poly", seq_of_zeros)
     if not len(roots):
         return 1.0

@@ -50,7 +50,7 @@ linear(np.mean, _mean_transpose)
 linear(np.cumsum, _cumsum_transpose)
 
 
-composite(np.ptp, lambda a, axis=None, keepdims=False:
+composite(np.ptp, lambda a, axis=None, out=None, keepdims=False:
           np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims))
 
 

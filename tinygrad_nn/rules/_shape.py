@@ -33,7 +33,7 @@ linear(scatter, lambda g, index, into=None: getitem(g, index), fills=True)
 linear(astype, lambda g, dtype: g)               # the sweep casts the gradient back
 
 
-def _take(a, indices, axis=None, mode="raise"):
+def _take(a, indices, axis=None, out=None, mode="raise"):
     if axis is None:
         a, axis = np.ravel(a), 0
     n, indices = a.shape[axis], np.asarray(indices)
@@ -279,5 +279,6 @@ def _split(ary, indices_or_sections, axis=0):
 
 composite(np.split, _split)
 composite(np.array_split, _array_split)
-composite(np.hsplit, lambda ary, n: _split(ary, n, 0 if ary.ndim == 1 else 1))
-composite(np.vsplit, lambda ary, n: _split(ary, n, 0))
+composite(np.hsplit, lambda ary, indices_or_sections:
+          _split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1))
+composite(np.vsplit, lambda ary, indices_or_sections: _split(ary, indices_or_sections, 0))

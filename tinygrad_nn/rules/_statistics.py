@@ -193,7 +193,7 @@ elementwise(_within_one, 1)
 composite(np.corrcoef, _corrcoef)
 
 
-# ---------------------------------------------------------------- histograms, linear in weights
+# ---------------------------------------------------------------- histograms, by weights
 
 def _bins(x, edges):
     """The bin of each element, the last closed at both ends; -1 outside."""
