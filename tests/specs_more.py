@@ -1,5 +1,7 @@
 """Rows for calculus, order, statistics, polynomials, forms and ranges."""
 
+import warnings
+
 import numpy as np
 from specs import ANY, AXES, BROADCAST, FILLED, ZEROS, calls, row
 
@@ -272,6 +274,7 @@ row(_windows, call=lambda x: _windows(x, (2, 2)), shapes=PLANE, note="plane")
 row(_windows, call=lambda x: _windows(x, (1, 2), (-1, 0)), shapes=SPACE, note="axes")
 if hasattr(np, "unstack"):
     calls(np.unstack, {}, {"axis": -1}, shapes=SOLID)
+if hasattr(np, "astype"):
     row(np.astype, call=lambda x: np.astype(x, np.float64))
 for _fn in (np.fft.fftshift, np.fft.ifftshift):
     calls(_fn, {}, {"axes": 0}, {"axes": (0, -1)}, shapes=SOLID)
@@ -334,13 +337,20 @@ row(np.piecewise, call=lambda x: np.piecewise(x, x > 0, [np.sqrt, np.sin]), shap
     note="one condition")
 
 # ---------------------------------------------------------------- derivative zero
+
+def quietly(fn, *args):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fn(*args)
+
+
 ZEROS[:] = [pair for pair in ZEROS if pair[0] is not np.full_like] + [
     *((fn, fn) for fn in (np.around, np.angle, np.imag, np.isreal, np.iscomplex, np.nanargmax,
                           np.nanargmin, np.common_type)),
     (np.digitize, lambda x: np.digitize(x, [0.0, 1.0])),
     (np.isin, lambda x: np.isin(x, [0.25, 7.0])),
-    *((getattr(np, name), lambda x, name=name: getattr(np, name)(x, [0.25, 7.0]))
-      for name in ("in1d",) if hasattr(np, name)),
+    *((getattr(np, name), lambda x, name=name: quietly(getattr(np, name), x, [0.25, 7.0]))
+      for name in ("in1d",) if hasattr(np, name)),          # deprecated
     (np.array_equiv, lambda x: np.array_equiv(x, x)),
     (np.einsum_path, lambda x: np.einsum_path("i,i", x, x)),
     *((fn, lambda x, fn=fn: fn(x[:, None] * x)) for fn in (

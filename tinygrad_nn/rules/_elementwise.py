@@ -102,7 +102,7 @@ select(np.heaviside, None, lambda a: np.equal(a, 0))
 select(np.where, None, lambda a: np.not_equal(a, 0), lambda a: np.equal(a, 0))
 
 
-def _clip(a, a_min=None, a_max=None, *, min=None, max=None):
+def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
     lo, hi = (min if a_min is None else a_min), (max if a_max is None else a_max)
     a = a if lo is None else np.maximum(a, lo)
     return a if hi is None else np.minimum(a, hi)

@@ -69,7 +69,7 @@ STEPS = ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "lower"
 def _places(fn, a, q, axis, method, weights):
     """Of each result the flat positions of the two elements that it lies between and the share
     of the second; the axis of the quantiles first."""
-    rows, q, skips = rows_of(a, axis), np.asarray(q), fn in (np.nanquantile, np.nanpercentile)
+    rows, skips = rows_of(a, axis), fn in (np.nanquantile, np.nanpercentile)
     order = np.argsort(rows, axis=-1, kind="stable")
     blank, n = np.isnan(np.take_along_axis(rows, order, -1)), order.shape[-1]
     exact = method in STEPS and n * np.finfo(a.dtype).eps < 1         # q in the dtype of a
@@ -81,9 +81,9 @@ def _places(fn, a, q, axis, method, weights):
         options["weights"] = np.where(blank & skips, 1.0, np.take_along_axis(w, order, -1))
         ranks = np.broadcast_to(ranks, order.shape)
     place = np.asarray(fn(ranks, q, axis=-1, **options), float)
-    lead = order.shape[:-1]
-    sizes = lead if place.ndim > q.ndim else (1,) * len(lead)
-    place = np.broadcast_to(np.reshape(place, (q.size, *sizes)), (q.size, *lead))
+    lead, n_q = order.shape[:-1], np.size(q)
+    sizes = lead if place.ndim > np.ndim(q) else (1,) * len(lead)
+    place = np.broadcast_to(np.reshape(place, (n_q, *sizes)), (n_q, *lead))
     if not skips:                                      # a slice with a nan gives that nan
         place = np.where(blank[..., -1], n - 1, place)
     first = np.floor(place)
