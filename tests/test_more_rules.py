@@ -452,3 +452,24 @@ def test_arguments_by_position():
 def test_a_keyword_without_a_rule_is_named(run, name):
     with pytest.raises(tn.NoRuleError, match=name):
         run()
+
+
+@pytest.mark.parametrize("fn", [np.sum, np.mean, np.var, np.prod])
+def test_what_where_leaves_out_has_gradient_zero_in_both_modes(fn):
+    def f(x):
+        with np.errstate(all="ignore"):
+            return fn(np.log(x), where=x > 0)
+    x = A([1.0, 0.0, 2.0])
+    reverse = tn.grad(f)(x)
+    forward = [tn.jvp(f, (x,), (unit,))[1] for unit in np.eye(3)]
+    assert reverse[1] == 0
+    np.testing.assert_allclose(forward, reverse, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("run", [
+    lambda out: np.concatenate([T, T], 0, out), lambda out: np.stack([T, T], 0, out),
+    lambda out: np.dot(T, T, out), lambda out: np.outer(T, T, out),
+    lambda out: np.trace(T, 0, 0, 1, None, out)])
+def test_out_by_position_is_refused(run):
+    with pytest.raises(tn.DetachError, match="out="):
+        run(np.zeros(3))

@@ -52,6 +52,8 @@ def dispatch(fn, args, kwargs):
         if highest(value) is not None:
             raise NoRuleError(f"{name_of(fn)} has no derivative with respect to {name}=, which "
                               "holds a Tensor: pass its .data if that part is a constant")
+    if rule.masked is not None and kwargs.get("where", True) is not True:
+        return rule.masked(*args, **kwargs)
     return apply(fn, args, kwargs)
 
 
@@ -315,7 +317,7 @@ def install_methods(*more):
     """The methods that people type every day, each the function of that name."""
     def method(fn):
         def call(self, *args, **kwargs):
-            return fn(self, *args, **kwargs)
+            return dispatch(fn, (self, *args), kwargs)
         call.__name__ = call.__qualname__ = fn.__name__
         call.__doc__ = f"The same as {name_of(fn)}(self, ...)."
         return call

@@ -38,6 +38,7 @@ class Rule:
         self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
         self.fills = fills          # puts its argument among zeros or constants
         self.several = several      # gives a tuple of arrays
+        self.masked = None          # what runs instead where ``where=`` leaves elements out
         self.kink = ""              # what was decided where the derivative jumps
         self.plans = {}             # for each set of boxed arguments, made on first use
         self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero

@@ -83,7 +83,7 @@ def _tensordot(a, b, axes=2):
     return np.reshape(a @ b, shape)
 
 
-def _dot(a, b):
+def _dot(a, b, out=None):
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
     if np.ndim(b) == 1 or (np.ndim(a) <= 2 and np.ndim(b) == 2):
@@ -100,7 +100,7 @@ def _inner(a, b):
 composite(np.tensordot, _tensordot)
 composite(np.dot, _dot)
 composite(np.inner, _inner)
-composite(np.outer, lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
+composite(np.outer, lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)))
 composite(np.vdot, lambda a, b: np.matmul(np.ravel(a), np.ravel(b)))
 
 

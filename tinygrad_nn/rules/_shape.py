@@ -88,7 +88,7 @@ kink("equal keys keep their order", np.sort)
 kink("equal keys: in the order that NumPy finds", np.partition)
 composite(np.diagonal, _diagonal)
 composite(np.diag, _diag)
-composite(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None:
+composite(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None:
           np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1))
 composite(np.triu, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k - 1, bool), 0.0, m))
 composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool), m, 0.0))
@@ -220,13 +220,13 @@ variadic(_join, save=lambda active, arrays: [np.shape(a) for a in arrays], vjp=_
          jvp=_join_jvp, moves=True)
 
 
-def _concatenate(arrays, axis=0, *, dtype=None, casting="same_kind"):
+def _concatenate(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     arrays = [np.ravel(a) for a in arrays] if axis is None else arrays
     y = _join(*arrays, axis=axis or 0)
     return y if dtype is None else astype(y, dtype)
 
 
-def _stack(arrays, axis=0, *, dtype=None, casting="same_kind"):
+def _stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     return _concatenate([np.expand_dims(a, axis) for a in arrays], axis, dtype=dtype)
 
 

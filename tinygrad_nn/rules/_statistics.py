@@ -10,7 +10,7 @@ import numpy as np
 
 from .._core import Box, astype, highest, primitive
 from .._errors import NoRuleError
-from .._table import composite, elementwise, kink
+from .._table import RULES, composite, elementwise, kink
 from ._reductions import counted
 from ._shape import scatter
 
@@ -43,6 +43,18 @@ def _mean(a, axis, keepdims, where):
     if where is not True:
         a, n = np.where(where, a, 0.0), n.astype(a.dtype)
     return np.sum(a, axis=axis, keepdims=keepdims) / n
+
+
+def _sum_where(a, where, **kwargs):
+    return np.sum(np.where(where, a, 0.0), **kwargs)
+
+
+def _mean_where(a, where, axis=None, keepdims=False, dtype=None):
+    return _mean(a if dtype is None else astype(a, dtype), axis, keepdims, where)
+
+
+# where= is a selection: what it leaves out has gradient zero whatever was computed there
+RULES[np.sum].masked, RULES[np.mean].masked = _sum_where, _mean_where
 
 
 def variance(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True,
