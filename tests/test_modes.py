@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor
+from tinygrad_nn import Tensor, _modes
 
 A = np.array
 X = A([4.0, 0.0, 1.0])
@@ -654,6 +654,22 @@ def test_a_generator_that_is_closed_elsewhere(mode, on):
         await asyncio.sleep(0)
         return on()
     assert asyncio.run(main()) is False and not loop_errors
+
+
+@BOTH
+def test_a_block_that_was_left_elsewhere_is_forgotten(mode, on):
+    """Else every later operation would ask for it."""
+    def values():
+        with mode():
+            yield
+
+    def work():
+        it = values()
+        next(it)
+        in_a_thread(it.close)
+        assert recorded()
+        assert _modes.modes() == ()
+    contextvars.copy_context().run(work)
 
 
 def in_a_thread(f):

@@ -23,19 +23,39 @@ GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 DRIVERS = ("contextlib", "_pytest.fixtures")        # they run a generator as part of a block
 
 
+class _Entry:
+    """A block while it is open, the generator frame that it was opened in, if any, and whether
+    it was closed from another context."""
+
+    __slots__ = ("block", "closed", "frame")
+
+    def __init__(self, block, frame):
+        self.block, self.frame, self.closed = block, frame, False
+
+
 class _Block(contextlib.ContextDecorator):
+    def __init__(self):
+        self._entries = []
+
     def _recreate_cm(self):
         return type(self)()
 
     def __enter__(self):
-        _open.set((*modes(), (self, _generator(sys._getframe(1)))))
+        entry = _Entry(self, _generator(sys._getframe(1)))
+        self._entries.append(entry)
+        _open.set((*modes(), entry))
         return self
 
     def __exit__(self, *exc):
-        entries = modes()
-        mine = [i for i, (block, _) in enumerate(entries) if block is self]
-        if mine:                            # none: it was opened in another thread's context
-            _open.set(entries[:mine[-1]] + entries[mine[-1] + 1:])
+        """Close the last entry of this context; or, of a generator that another context closes,
+        the one that it opened, which its own context forgets when it next looks."""
+        here, frame = modes(), _generator(sys._getframe(1))
+        mine = [e for e in self._entries if e in here] or [
+            e for e in self._entries if frame is not None and e.frame is frame]
+        if mine:
+            self._entries.remove(mine[-1])
+            mine[-1].closed = mine[-1] not in here
+            _open.set(tuple(e for e in here if e is not mine[-1]))
 
     def __call__(self, f):
         if inspect.isgeneratorfunction(f):
@@ -96,6 +116,7 @@ class debug_nans(_Block):
     """
 
     def __init__(self):
+        super().__init__()
         self.suspects = {}                  # the first non-finite tangent of each level
 
 
@@ -113,8 +134,13 @@ def is_open(kind, anywhere=False):
     `unchecked` hides a `debug_nans` further out (not ``anywhere``); `recording` hides a
     `no_grad` and an `unchecked`.
     """
+    entries = modes()
+    if any(e.closed for e in entries):
+        entries = tuple(e for e in entries if not e.closed)
+        _open.set(entries)
     again = False
-    for block, frame in reversed(modes()):
+    for entry in reversed(entries):
+        block, frame = entry.block, entry.frame
         if type(block) is recording:
             if kind is no_grad:
                 return None
