@@ -96,6 +96,7 @@ calls(np.var, *_axes, {"ddof": 1}, shapes=[((3,),), ((2, 3),)])
 calls(np.var, {"axis": 1, "where": np.array([True, False, True])}, shapes=[((2, 3),)])
 calls(np.std, *_axes, shapes=[((3,),), ((3, 2),)])
 calls(np.cumsum, {}, {"axis": 0}, {"axis": -1})
+calls(np.trace, {"dtype": np.float64}, shapes=[((3, 3),)])
 calls(np.trace, {}, {"offset": 1}, {"offset": -1}, shapes=[((3, 3),), ((2, 3),), ((3, 2, 2),)])
 calls(np.linalg.norm, {"ord": 1}, {"ord": np.inf}, {"ord": -np.inf}, {"ord": 3}, {"ord": 2},
       shapes=[((3,),)])

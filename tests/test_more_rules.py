@@ -473,3 +473,10 @@ def test_what_where_leaves_out_has_gradient_zero_in_both_modes(fn):
 def test_out_by_position_is_refused(run):
     with pytest.raises(tn.DetachError, match="out="):
         run(np.zeros(3))
+
+
+def test_take_along_axis_of_all_axes_wants_flat_indices():
+    for x in (T, T.data):
+        with pytest.raises(ValueError, match=r"indices|one axis"):
+            np.take_along_axis(x, np.array([[0, 1]]), None)
+    np.testing.assert_array_equal(np.take_along_axis(T, A([3, 0]), None).data, [5, 1])

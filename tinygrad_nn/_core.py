@@ -178,7 +178,6 @@ class Box:
     size = property(lambda self: self._data.size, doc="The number of elements.")
     T = property(lambda self: np.transpose(self), doc="All axes in reverse order.")
     mT = property(lambda self: np.swapaxes(self, -1, -2), doc="The last two axes exchanged.")
-
     device = property(lambda self: "cpu", doc="Always cpu, as the array API asks.")
 
     def to_device(self, device, /):
@@ -301,8 +300,7 @@ METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log
 
 
 def install_operators(cls, two, one):
-    """Give ``cls`` Python's operators: ``two(ufunc)`` of two operands, ``one(ufunc)`` of one.
-    """
+    """Give ``cls`` Python's operators, made by ``two(ufunc)`` and ``one(ufunc)``."""
     for name, fn in {**BINARY, **COMPARE}.items():
         operate = two(fn)
         if name != "pow":

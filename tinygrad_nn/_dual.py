@@ -1,5 +1,4 @@
-"""Forward mode: `Dual` carries a tangent beside each value and applies the tangent rule at
-once.
+"""Forward mode: `Dual` carries a tangent beside each value and applies the tangent rules.
 
 It reads the same table as the Tensor and keeps no graph, so memory does not grow with depth.
 Structural zeros are the mirror of those of the sweep (`_graph`): a lazy mask of where the

@@ -32,8 +32,7 @@ class GraphError(TinygradError, RuntimeError):
 
 
 class MutationError(GraphError):
-    """An array that a recorded operation still needs was written to before the backward
-    pass."""
+    """An array that a recorded operation needs was written to before the backward pass."""
 
 
 class NoRuleError(TinygradError, NotImplementedError):

@@ -1,5 +1,4 @@
-"""Derivatives checked against finite differences, in both modes and at first or second
-order."""
+"""Derivatives checked against finite differences: both modes, first and second order."""
 
 import numpy as np
 
@@ -10,8 +9,7 @@ from ._transforms import flatten, grad, jvp, tree_map, vjp
 
 def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=1e-5,
               atol=1e-7):
-    """Compare the derivatives of ``f`` with central differences, element by element, in
-    float64.
+    """Compare the derivatives of ``f`` with central differences, each element, in float64.
 
     ``inputs``: arrays or lists, tuples and dicts of arrays; they are copied to float64. ``f``
     returns an array or a tree of arrays of any shape. With ``order=2`` the gradient of a fixed
@@ -72,8 +70,7 @@ def _projected_gradient(f, inputs):
 
 
 def _numeric(f, inputs, eps):
-    """For each input array the matrix (output elements, input elements) by central
-    differences."""
+    """For each input the matrix (output elements, input elements) by central differences."""
     jacobians = []
     for x in (v for _, v in flatten(inputs)):
         columns = []

@@ -11,10 +11,9 @@ on wide graphs; depth-first order, twice as slow.
 
 Structural zeros. What a selection (where, maximum, indexing …) did not select has gradient
 zero, whatever the other branch's derivative is. Beside a gradient the sweep carries a *lazy
-mask* of where it is live, born at selections, and asks it only where a product came out non-
-finite, or always when the product is a box (the next order must see the mask too). Testing ``g
-== 0`` instead is wrong: it turns sqrt(x)**2 at 0 into 0 and loses second derivatives at
-numeric zeros.
+mask* of where it is live, born at selections, and asks it only where a product is not finite,
+or always when the product is a box (the next order must see the mask too). Testing ``g == 0``
+instead is wrong: it turns sqrt(x)**2 at 0 into 0 and loses second derivatives at numeric zeros.
 
 Mutation. What a rule reads and a user may still write to is stamped when it is recorded and
 compared before the sweep. Any whole-array write is seen, and any write to arrays up to 4 kB; a

@@ -24,8 +24,7 @@ def line_of(n):
 
 
 def no_rule(fn, top=None):
-    """Raise for a function that the table does not know; ``top``: the Tensor it was called
-    with."""
+    """Raise for a function that the table does not know, called with the Tensor ``top``."""
     got = f" (called with a Tensor of shape {top.shape})" if top is not None else ""
     raise NoRuleError(
         f"{name_of(fn)} has no derivative rule{got}. Pass .data where no gradient is needed, "

@@ -93,8 +93,7 @@ def _module(frame):
 
 
 class no_grad(_Block):
-    """Within it operations on Tensors give plain arrays: ``with tn.no_grad():``, or a
-    decorator.
+    """Within it operations on Tensors give plain arrays; a ``with`` block or a decorator.
 
     Per thread, async task and generator. Running transforms (``grad``, ``jvp`` …) are not
     affected.

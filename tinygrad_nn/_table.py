@@ -34,11 +34,11 @@ class Rule:
     """What is known of one function; made by the functions below, never by hand."""
 
     def __init__(self, fn, kind, vjps=(), jvps=(), run=None, moves=False, selects=False,
-                 several=False, fills=False):
+                 several=False, fills=False, masked=None):
         self.fn, self.kind, self.vjps, self.jvps, self.run = fn, kind, vjps, jvps, run
         self.fills = fills          # puts its argument among zeros or constants
         self.several = several      # gives a tuple of arrays
-        self.masked = None          # what runs instead where ``where=`` leaves elements out
+        self.masked = masked        # what runs instead where ``where=`` leaves elements out
         self.kink = ""              # what was decided where the derivative jumps
         self.plans = {}             # for each set of boxed arguments, made on first use
         self.moves = moves          # the gradient's 0/1 image shows where it can be non-zero
@@ -70,10 +70,9 @@ class Rule:
         kwargs = {k: v for k, v in kwargs.items() if v is not np._NoValue}
         if kwargs.get("out", 0) is None:
             del kwargs["out"]
-        names = list(self.accepts or ())
-        at = names.index("out") if "out" in names else len(args)
-        if len(args) > at and args[at] is not None:
-            raise DetachError(no_out(self.fn, args[at], args))
+        for name, value in zip(self.accepts or (), args):          # noqa: B905
+            if name == "out" and value is not None:
+                raise DetachError(no_out(self.fn, value, args))
         for name in kwargs:
             if self.accepts is not None and name not in self.accepts:
                 raise NoRuleError(f"{name_of(self.fn)} with {name}= has no derivative rule")
@@ -116,11 +115,8 @@ class Rule:
 
 
 def rule_of(fn, top=None):
-    """The rule of ``fn``, from the table or its own attribute, or NoRuleError.
-
-    ``top``: the Tensor that it was called with, for the message.
-    """
-    return RULES.get(fn) or getattr(fn, "_rule", None) or no_rule(fn, top)
+    """The rule of ``fn``, or NoRuleError; ``top``: the Tensor that it was called with."""
+    return RULES.get(fn) or no_rule(fn, top)
 
 
 def _register(rule):
@@ -146,15 +142,16 @@ def select(fn, *weights):
     _register(Rule(fn, "select", weights, weights, moves=True, selects=True))
 
 
-def linear(fn, transpose, moves=True, selects=False, fills=False):
+def linear(fn, transpose, moves=True, selects=False, fills=False, masked=None):
     """Linear in its first argument; ``transpose(g, …)`` is the adjoint, ``fn`` its own tangent.
 
     ``moves``: the transpose has no negative coefficients, so its image of a 0/1 mask tells
     where a gradient can arrive. ``selects``: some input elements are not used at all.
-    ``fills``: some output elements do not depend on the input.
+    ``fills``: some output elements do not depend on the input. ``masked``: what runs instead
+    when ``where=`` leaves elements out, which is a selection.
     """
     _register(Rule(fn, "linear", (transpose,), (None,), moves=moves, selects=selects,
-                   fills=fills))
+                   fills=fills, masked=masked))
 
 
 def bilinear(fn, da, db):

@@ -2,8 +2,8 @@
 
 Every running transform has a level of its own, from one counter; a transform that starts later
 is nested deeper or independent, so a larger number is always the inner one and nothing has to
-be undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays;
-other containers (`nn.Module`) register themselves with `register_container`.
+be undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays:
+the types in `CONTAINERS`.
 """
 
 import functools
@@ -22,8 +22,8 @@ from ._tensor import Tensor, as_float_array, leaf
 
 new_level = itertools.count(1).__next__
 
-# type -> (children, rebuild): children(tree) -> [(name, child)], rebuild(tree, children) ->
-# tree
+# type -> (children, rebuild): children(tree) -> [(name, child)],
+#                              rebuild(tree, new children) -> tree
 CONTAINERS = {
     list: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)], lambda t, new: list(new)),
     tuple: (lambda t: [(f"[{i}]", v) for i, v in enumerate(t)],
@@ -31,14 +31,6 @@ CONTAINERS = {
     dict: (lambda t: [(f"[{k!r}]", v) for k, v in t.items()],
            lambda t, new: dict(zip(t, new, strict=True))),
 }
-
-
-def register_container(cls, children, rebuild):
-    """Let arguments of transforms be instances of ``cls`` and of its subclasses.
-
-    ``children(tree) -> [(name, child), …]``; ``rebuild(tree, new_children) -> tree``.
-    """
-    CONTAINERS[cls] = (children, rebuild)
 
 
 def _container(tree):
@@ -184,8 +176,7 @@ def grad(f, argnums=0, has_aux=False):
 
 
 def vjp(f, *xs):
-    """``(y, pullback)``; ``pullback(g)`` is the tuple of gradients of <g, f(*xs)>, one for
-    each x.
+    """``(y, pullback)``; ``pullback(g)`` is the tuple of gradients of <g, f(*xs)> by each x.
 
     ``y`` may be an array or a list, tuple or dict of arrays, ``g`` has its form and shapes.
     ``pullback`` may be called any number of times.
@@ -266,7 +257,6 @@ def jacobian(f, argnums=0):
     @functools.wraps(f)
     def run(*args, **kwargs):
         numbers = _positions(argnums, args)
-
         xs = tuple(args[k] for k in numbers)
         variables, y, _, level = _trace(f, args, kwargs, numbers, False)
         ins, outs = _leaves(variables), [_output(v) for _, v in flatten(y)]

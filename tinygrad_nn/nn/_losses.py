@@ -1,5 +1,4 @@
-"""Losses: averages over the batch. Prediction and target must have one shape; none
-broadcasts."""
+"""Losses: averages over the batch. Prediction and target must have one and the same shape."""
 
 import numpy as np
 

@@ -1,5 +1,4 @@
-"""`Module`: a tree of parameters with a ``forward``; `Sequential` runs modules one after
-another."""
+"""`Module`: a tree of parameters with a ``forward``; `Sequential`: modules in a row."""
 
 import numpy as np
 
@@ -41,8 +40,7 @@ class Module:
                         yield f"{name}.{i}", v
 
     def named_parameters(self, prefix=""):
-        """(dotted name, Tensor) of every parameter, depth first; a shared one is listed
-        once."""
+        """(dotted name, Tensor) of every parameter, depth first; a shared one comes once."""
         seen = set()
         for name, value in self._named(prefix):
             if id(value) not in seen:

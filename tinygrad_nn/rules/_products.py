@@ -1,5 +1,4 @@
-"""Products: matmul and what is made of it, einsum, and `dense`, the product of a linear
-layer."""
+"""Products: matmul and what is made of it, einsum, and `dense`, that of a linear layer."""
 
 import string
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._core import UFUNC_METHODS
+from .._core import UFUNC_METHODS, astype
 from .._table import composite, linear
 
 
@@ -30,13 +30,24 @@ def counted(shape, axis, keepdims, where):
 # ---------------------------------------------------------------- linear
 
 def _sum_transpose(g, shape, axis=None, keepdims=False, where=True, initial=0, dtype=None):
-    g = spread(g, shape, axis, keepdims)
-    return g if where is True else np.where(where, g, 0.0)
+    return spread(g, shape, axis, keepdims)
 
 
 def _mean_transpose(g, shape, axis=None, keepdims=False, where=True, dtype=None):
-    g = g / counted(shape, axis, keepdims, where)
-    return _sum_transpose(g, shape, axis, keepdims, where)
+    return spread(g / counted(shape, axis, keepdims, True), shape, axis, keepdims)
+
+
+def _sum_where(a, where, **kwargs):
+    return np.sum(np.where(where, a, 0.0), **kwargs)
+
+
+def mean_where(a, where, axis=None, keepdims=False, dtype=None):
+    """The mean of the selected elements, in the dtype of ``a``; the others are not touched."""
+    a = a if dtype is None else astype(a, dtype)
+    n = counted(np.shape(a), axis, keepdims, where)
+    if where is not True:
+        a, n = np.where(where, a, 0.0), n.astype(a.dtype)
+    return np.sum(a, axis=axis, keepdims=keepdims) / n
 
 
 def _cumsum_transpose(g, shape, axis=None, dtype=None):
@@ -45,11 +56,9 @@ def _cumsum_transpose(g, shape, axis=None, dtype=None):
     return np.reshape(np.flip(np.cumsum(np.flip(g, axis), axis), axis), shape)
 
 
-linear(np.sum, _sum_transpose)
-linear(np.mean, _mean_transpose)
+linear(np.sum, _sum_transpose, masked=_sum_where)
+linear(np.mean, _mean_transpose, masked=mean_where)
 linear(np.cumsum, _cumsum_transpose)
-
-
 composite(np.ptp, lambda a, axis=None, out=None, keepdims=False:
           np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims))
 

@@ -1,5 +1,4 @@
-"""What moves, picks, repeats or joins elements without computing: indexing, reshape,
-concatenate.
+"""What moves, picks, repeats or joins elements: indexing, reshape, concatenate.
 
 All linear. The transpose of picking is adding back at the same places (`scatter`), and the
 transpose of that is picking again, so every order works.
@@ -44,6 +43,9 @@ def _take(a, indices, axis=None, out=None, mode="raise"):
 
 def _take_along_axis(arr, indices, axis=-1):
     if axis is None:
+        if np.ndim(indices) != 1:
+            raise ValueError("np.take_along_axis with axis=None: indices must have one axis, "
+                             f"got shape {np.shape(indices)}")
         arr, axis = np.ravel(arr), 0
     shape = indices.shape
     index = [np.arange(n).reshape((-1,) + (1,) * (len(shape) - 1 - i)) if n != 1 else 0
@@ -89,7 +91,7 @@ kink("equal keys: in the order that NumPy finds", np.partition)
 composite(np.diagonal, _diagonal)
 composite(np.diag, _diag)
 composite(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None:
-          np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1))
+          np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype))
 composite(np.triu, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k - 1, bool), 0.0, m))
 composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool), m, 0.0))
 

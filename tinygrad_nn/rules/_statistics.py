@@ -10,8 +10,8 @@ import numpy as np
 
 from .._core import Box, astype, highest, primitive
 from .._errors import NoRuleError
-from .._table import RULES, composite, elementwise, kink
-from ._reductions import counted
+from .._table import composite, elementwise, kink
+from ._reductions import counted, mean_where
 from ._shape import scatter
 
 
@@ -37,26 +37,6 @@ def weights_for(weights, a, axis):
 
 # ---------------------------------------------------------------- variance
 
-def _mean(a, axis, keepdims, where):
-    """The mean of the selected elements, in the dtype of ``a``; the others are not touched."""
-    n = counted(np.shape(a), axis, keepdims, where)
-    if where is not True:
-        a, n = np.where(where, a, 0.0), n.astype(a.dtype)
-    return np.sum(a, axis=axis, keepdims=keepdims) / n
-
-
-def _sum_where(a, where, **kwargs):
-    return np.sum(np.where(where, a, 0.0), **kwargs)
-
-
-def _mean_where(a, where, axis=None, keepdims=False, dtype=None):
-    return _mean(a if dtype is None else astype(a, dtype), axis, keepdims, where)
-
-
-# where= is a selection: what it leaves out has gradient zero whatever was computed there
-RULES[np.sum].masked, RULES[np.mean].masked = _sum_where, _mean_where
-
-
 def variance(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True,
              mean=None, correction=None):
     """np.var, with every keyword; ``mean`` may be a Tensor."""
@@ -65,7 +45,7 @@ def variance(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, wher
             raise ValueError("ddof and correction can't be provided simultaneously.")
         ddof = correction
     a = a if dtype is None else astype(a, dtype)
-    d = a - (_mean(a, axis, True, where) if mean is None else mean)
+    d = a - (mean_where(a, where, axis, True) if mean is None else mean)
     n = counted(np.shape(a), axis, keepdims, where)
     if where is True:
         return np.sum(d * d, axis=axis, keepdims=keepdims) / max(n - ddof, 0)
@@ -99,7 +79,7 @@ def _nansum(a, axis=None, dtype=None, out=None, keepdims=False, initial=np._NoVa
 
 def _nanmean(a, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     a = a if dtype is None else astype(a, dtype)
-    return _mean(a, axis, keepdims, np.logical_and(where, ~np.isnan(a)))
+    return mean_where(a, np.logical_and(where, ~np.isnan(a)), axis, keepdims)
 
 
 def _nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True,
