@@ -1,9 +1,10 @@
-"""What the tests share: where real data lies, and the examples as modules."""
+"""What the tests share: where real data lies, the examples as modules, silent NumPy."""
 
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,3 +18,10 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("TINYGRAD_NN_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def silence():
+    """NumPy's own warnings are not what is tested here: they stay unsaid."""
+    with np.errstate(all="ignore"):
+        yield
