@@ -30,3 +30,16 @@ def memory():
         yield lambda: tuple(n - start for n in tracemalloc.get_traced_memory())
     finally:
         tracemalloc.stop()
+
+
+def leaves_nothing(run):
+    """Assert that a run leaves no object behind, not even one for the collector to find."""
+    for _ in range(3):
+        run()                                       # plans and caches
+    with no_collector() as more:
+        for _ in range(20):
+            run()
+        left = more()
+        assert left < 20, f"{left} objects after 20 runs"  # one object a run would be 20
+        found = gc.collect()
+        assert found < 20, f"{found} unreachable objects after 20 runs"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from derivatives import boxes
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
@@ -18,14 +19,6 @@ S = A([[2.0, 0.3], [0.3, 1.0]])
 
 
 # ---------------------------------------------------------------- the namespace
-
-def boxes(x):
-    """x as a leaf, a computed Tensor, a variable of grad, and one of jvp."""
-    found = [Tensor(x), Tensor(x) * 1.0]
-    tn.grad(lambda v: (found.append(v), np.sum(v))[1])(x)
-    tn.jvp(lambda v: (found.append(v), v)[1], (x,), (x,))
-    return found
-
 
 def test_the_namespace_is_numpy():
     for x in boxes(M):

@@ -1,11 +1,11 @@
 """What `debug_nans` reports, forward and backward, and what it leaves alone."""
 
 import contextlib
-import inspect
 import re
 
 import numpy as np
 import pytest
+from derivatives import line
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
@@ -14,11 +14,6 @@ A = np.array
 X = A([4.0, 0.0, 1.0])
 ONES = np.ones(3)
 pytestmark = pytest.mark.usefixtures("silence")
-
-
-def line():
-    """The line of the caller."""
-    return inspect.currentframe().f_back.f_lineno
 
 
 @contextlib.contextmanager

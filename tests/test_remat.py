@@ -1,12 +1,11 @@
 """`remat`: values computed again instead of stored."""
 
 import functools
-import inspect
 import threading
 
 import numpy as np
 import pytest
-from derivatives import ONCE, ORDERS, same
+from derivatives import ONCE, ORDERS, line, same
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
@@ -340,18 +339,18 @@ def wave(x):
 def test_the_message_names_the_function_and_the_line():
     w = Tensor([1.0, 2.0])
     y = tn.remat(wave)(w)
-    line = inspect.currentframe().f_lineno - 1
+    here = line(-1)
     w.data[:] = 9
-    with pytest.raises(tn.MutationError, match=rf"wave needs .*test_remat.py, line {line}"):
+    with pytest.raises(tn.MutationError, match=rf"wave needs .*test_remat.py, line {here}"):
         y.sum().backward()
 
 
 def test_the_message_on_other_values_names_the_function_and_the_line_too():
     c = A([1.0, 2.0])
     y = tn.remat(closing_over(c))(Tensor([1.0, 2.0]))
-    line = inspect.currentframe().f_lineno - 1
+    here = line(-1)
     c[:] = 9
-    with pytest.raises(tn.MutationError, match=rf"lambda.*test_remat.py, line {line}"):
+    with pytest.raises(tn.MutationError, match=rf"lambda.*test_remat.py, line {here}"):
         y.sum().backward()
 
 
