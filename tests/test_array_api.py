@@ -1,5 +1,7 @@
 """Code written for the Python array API standard runs on Tensors and can be differentiated."""
 
+import re
+
 import numpy as np
 import pytest
 from derivatives import boxes
@@ -13,6 +15,7 @@ except ImportError:
     xpx = None
 
 A = np.array
+NUMPY = np.lib.NumpyVersion(np.__version__)
 X = A([0.3, -0.7, 1.2])
 M = A([[0.3, -0.7, 1.2], [2.1, 0.4, -1.5]])
 S = A([[2.0, 0.3], [0.3, 1.0]])
@@ -21,14 +24,16 @@ S = A([[2.0, 0.3], [0.3, 1.0]])
 # ---------------------------------------------------------------- the namespace
 
 def test_the_namespace_is_numpy():
+    newest = "2023.12" if NUMPY >= "2.1.0" else "2022.12"
     for x in boxes(M):
         assert x.__array_namespace__() is np
-        assert x.__array_namespace__(api_version="2023.12") is np
+        assert x.__array_namespace__(api_version=newest) is np
         assert x.__array_namespace__(api_version=None) is np
-        with pytest.raises(ValueError, match=r"1900\.01"):      # as NumPy's arrays say
-            x.__array_namespace__(api_version="1900.01")
+        for unknown in ("1900.01", "2999.12"):                  # as NumPy's arrays say
+            with pytest.raises(ValueError, match=re.escape(unknown)):
+                x.__array_namespace__(api_version=unknown)
         with pytest.raises(TypeError):
-            x.__array_namespace__("2023.12")                    # by keyword only
+            x.__array_namespace__(newest)                       # by keyword only
 
 
 def test_the_attributes_of_the_standards_array():
@@ -118,6 +123,8 @@ STANDARD = {
 def test_functions_of_the_standard(name):
     if not hasattr(np.linalg if "linalg" in name else np, name.split(",")[0].split(".")[-1]):
         pytest.skip(f"this NumPy has no {name}")
+    if name == "clip" and NUMPY < "2.1.0":
+        pytest.skip("this NumPy's clip does not take min= and max= yet")
     f = lambda x: STANDARD[name](x.__array_namespace__(), x)
     w = Tensor(X)
     y = f(w)

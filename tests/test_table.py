@@ -1,5 +1,6 @@
 """Every function that NumPy dispatches is in the table, and the page about it is not stale."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,19 @@ def test_at_least_185_functions_are_ruled():
 
 
 def test_the_page_is_not_stale():
-    """Rows of functions that the installed NumPy has; other versions have others."""
-    committed = {line.split("`")[1]: line for line in PAGE.read_text().splitlines()
+    """Other NumPys have some other functions; what they have in common reads the same."""
+    text = PAGE.read_text(encoding="utf-8")
+    committed = {line.split("`")[1]: line for line in text.splitlines()
                  if line.startswith("| `")}
     made = _page.rows()
-    assert {n: line for n, line in committed.items() if n in made} == made
+    for name in committed.keys() & made.keys():
+        assert committed[name] == made[name]
+    version = re.compile(r"(With NumPy \d+\.\d+)\S*:")
+    text, page = version.sub(r"\1:", text), version.sub(r"\1:", _page.page())
+    if version.search(text)[0] == version.search(page)[0]:
+        assert text == page
+    else:
+        assert len(committed.keys() & made.keys()) > 350
 
 
 @pytest.mark.parametrize("fn", [fn for fn in KNOWN.values() if fn in RULES
