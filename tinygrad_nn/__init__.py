@@ -28,6 +28,7 @@ from ._errors import (
     ShapeError,
     TinygradError,
 )
+from ._findings import GradcheckReport
 from ._gradcheck import gradcheck
 from ._modes import debug_nans, no_grad
 from ._tensor import Tensor
@@ -49,6 +50,7 @@ __all__ = [
     "DataError",
     "DetachError",
     "GradcheckError",
+    "GradcheckReport",
     "GraphError",
     "MissingExtraError",
     "MutationError",

@@ -14,6 +14,7 @@ from ._errors import DetachError, GraphError, NoRuleError, ShapeError
 from ._messages import explain, name_of, no_out
 from ._table import rule_of
 
+ASIDE = ("composite", "refused", "zero")        # kinds of rule that no box has to record
 UFUNC_METHODS = {}      # (ufunc, "reduce" or "accumulate") -> the function that does the same
 
 
@@ -28,10 +29,8 @@ def apply(fn, args, kwargs):
     if top is None:
         return fn(*args, **kwargs)
     rule = rule_of(fn, top)
-    if rule.kind in ("composite", "refused"):
-        return rule.written_out(args, kwargs)
-    if rule.kind == "zero":
-        return fn(*lower(args, top.level), **lower(kwargs, top.level))
+    if rule.kind in ASIDE:
+        return top._aside(rule, args, kwargs)
     if rule.kind != "variadic":
         args = tuple(np.asarray(a) if isinstance(a, (list, tuple)) else a for a in args)
     return top._emit(rule, args, kwargs)
@@ -39,14 +38,12 @@ def apply(fn, args, kwargs):
 
 def dispatch(fn, args, kwargs):
     """`apply` for a call as a person wrote it: finds the rule, sorts the arguments."""
-    rule = rule_of(fn, highest((args, kwargs)))
+    top = highest((args, kwargs))
+    rule = rule_of(fn, top)
     if kwargs.get("out") is not None:
         raise DetachError(no_out(fn, kwargs["out"], args))
-    if rule.kind in ("composite", "refused"):
-        return rule.written_out(args, kwargs)
-    if rule.kind == "zero":
-        level = highest((args, kwargs)).level
-        return fn(*lower(args, level), **lower(kwargs, level))
+    if rule.kind in ASIDE:
+        return top._aside(rule, args, kwargs)
     args, kwargs = rule.arrange(args, kwargs)
     for name, value in kwargs.items():
         if highest(value) is not None:
@@ -189,6 +186,12 @@ class Box:
     def _emit(self, rule, args, kwargs):
         """Run the rule's function one level down and keep what this kind of box needs."""
         raise NotImplementedError
+
+    def _aside(self, rule, args, kwargs):
+        """Run what needs no record: written in other operations, refused, or constant."""
+        if rule.kind == "zero":
+            return rule.fn(*lower(args, self.level), **lower(kwargs, self.level))
+        return rule.written_out(args, kwargs)
 
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):
         if "out" in kwargs:

@@ -44,7 +44,11 @@ class NonFiniteError(TinygradError, FloatingPointError):
 
 
 class GradcheckError(TinygradError, AssertionError):
-    """Two ways of computing a derivative disagree."""
+    """Two ways of computing a derivative disagree; ``report`` says everything about it."""
+
+    def __init__(self, message, report=None):
+        super().__init__(message)
+        self.report = report
 
 
 class DataError(TinygradError, ValueError):

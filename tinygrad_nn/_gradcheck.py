@@ -1,66 +1,165 @@
-"""Derivatives checked against finite differences: both modes, first and second order."""
+"""Derivatives checked against differences: both modes, any order, one random direction for
+each input, or every entry of the Jacobian.
+
+What decides is the error bar of the differences (`_differences`) and the rounding of both
+sides, never a tolerance that somebody chose. A direction that disagrees is looked at again with
+finer steps and with the inputs disturbed by rounding errors, before it counts; then its
+coordinates are halved until the wrong one is found, and `_blame` looks for the operation.
+"""
 
 import numpy as np
 
+from ._blame import blame
+from ._core import Box
+from ._differences import FINER, START, SURE, slope
 from ._errors import GradcheckError
+from ._findings import Finding, GradcheckReport
 from ._modes import no_grad
 from ._transforms import flatten, grad, jvp, tree_map, vjp
 
+MODES = ("forward", "reverse")
+observers = []                  # called with the report of every check
 
-def gradcheck(f, *inputs, order=1, modes=("forward", "reverse"), eps=None, rtol=1e-5,
-              atol=1e-7):
-    """Compare the derivatives of ``f`` with central differences, each element, in float64.
 
-    ``inputs``: arrays or lists, tuples and dicts of arrays; they are copied to float64. ``f``
-    returns an array or a tree of arrays of any shape. With ``order=2`` the gradient of a fixed
-    random projection of ``f`` is checked in the same way. Returns True, or raises
-    `GradcheckError` naming mode, input, index, both values and the tolerance
-    ``atol + rtol * scale``, where scale is the largest entry of that input's derivative.
+def gradcheck(f, *inputs, order=1, modes=MODES, full=False, seed=0):
+    """Compare the derivatives of ``f`` with differences that know their own error.
 
-    Each entry is ``(f(x + h) - f(x - h)) / 2h`` with ``h = eps * max(1, |x|)``; ``eps`` is the
-    cube root of the machine precision, 6e-6, where truncation and rounding errors balance
-    (Nocedal and Wright, *Numerical Optimization*, 2nd ed., section 8.1).
+    ``inputs``: arrays, or lists, tuples, dicts and Modules of arrays; they are copied to
+    float64, and so the whole computation is promoted. ``f`` returns an array or a tree of
+    arrays of any shape. For each array in them one random direction (drawn with ``seed``) is
+    checked in each mode; with ``full`` every entry of the Jacobian. ``order=2`` checks the
+    gradient of a random projection of ``f`` in the same way too, and so on.
+
+    Returns a `GradcheckReport`, which is true and prints as a table, or raises
+    `GradcheckError` with the report as ``.report``: the wrong input, index and values, the
+    operation whose rule is to blame, and code that shows it. Where one-sided derivatives
+    differ (a kink), any value between them is right; the report names the operation. Where
+    nothing can be measured (``f`` is not finite there, or only noise), it raises as well.
 
     >>> import numpy as np, tinygrad_nn as tn
-    >>> tn.gradcheck(lambda x: np.exp(x) * x, np.array([0.5, -1.0]))
-    True
+    >>> report = tn.gradcheck(lambda x: np.exp(x) * x, np.array([0.5, -1.0]), order=2)
+    >>> report.verdict, report.digits > 9
+    ('right', True)
     """
-    unknown = set(modes) - {"forward", "reverse"}
-    if unknown or not modes:
+    report = check(f, inputs, order, modes, full, seed)
+    if not report:
+        raise GradcheckError(str(report), report)
+    return report
+
+
+def check(f, inputs, order=1, modes=MODES, full=False, seed=0, blaming=True):
+    """The report of `gradcheck`, whatever it says; without ``blaming`` no operation in it."""
+    modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    if not modes or set(modes) - set(MODES):
         raise ValueError(f"modes={modes!r}: expected 'forward', 'reverse' or both")
-    if order not in (1, 2):
-        raise ValueError(f"order={order!r}: expected 1 or 2")
-    if order == 2:
-        gradcheck(f, *inputs, modes=modes, eps=eps, rtol=rtol, atol=atol)
-    with no_grad():                     # f may close over Tensors, such as a model's weights
-        return _check(f, inputs, order, modes, eps, rtol, atol)
+    if order not in (1, 2, 3, 4):
+        raise ValueError(f"order={order!r}: expected 1 or 2, at most 4")
+    inputs = tuple(tree_map(lambda x, k=k: _array(x, k), x) for k, x in enumerate(inputs))
+    report, floor = GradcheckReport(f, inputs), None
+    with no_grad(), np.errstate(all="ignore"):  # f may close over Tensors, such as weights
+        for k in range(1, order + 1):
+            if report.verdict == "right":
+                p = _Problem(f, inputs, k, seed, floor)
+                floor = p.floor
+                _check(p, modes, full, report)
+                report.evaluations += p.evaluations
+                if blaming and (report.verdict == "wrong" or (report.kinked > bool(report.kinks))):
+                    blame(report, p.f, k, check)
+    if blaming:
+        for observe in observers:
+            observe(report)
+    return report
 
 
-def _check(f, inputs, order, modes, eps, rtol, atol):
-    inputs = tuple(tree_map(lambda x: np.array(x, np.float64), x) for x in inputs)
-    if order == 2:
-        f = _projected_gradient(f, inputs)
-    eps = np.finfo(np.float64).eps ** (1 / 3) if eps is None else eps
-    names = [name for k, x in enumerate(inputs) for name, _ in flatten(x, f"input {k}")]
-    numeric = _numeric(f, inputs, eps)
-    for mode in modes:
-        exact = (_forward if mode == "forward" else _reverse)(f, inputs)
-        for name, x, a, b in zip(names, _arrays(inputs), exact, numeric, strict=True):
-            _compare(mode, order, name, x, a, b, rtol, atol)
-    return True
-
-
-def _arrays(tree):
-    return [np.asarray(v, np.float64) for _, v in flatten(tree)]
+def _array(x, k):
+    x = x.data if isinstance(x, Box) else np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"input {k} holds {x.dtype}: derivatives are by real numbers, close "
+                        "over everything else")
+    return np.array(x, np.float64)
 
 
 def _flat(y):
-    return np.concatenate([v.ravel() for v in _arrays(y)] or [np.zeros(0)])
+    """All arrays of a tree as one, in float64."""
+    return np.concatenate([np.ravel(np.asarray(v, np.float64)) for _, v in flatten(y)]
+                          or [np.zeros(0)])
 
 
-def _projected_gradient(f, inputs):
-    rng = np.random.default_rng(0)
-    weights = tree_map(lambda v: rng.uniform(0.5, 1.5, np.shape(v)), f(*inputs))
+class _Problem:
+    """``f`` of some order at its inputs, its derivatives along directions, and what they cost.
+
+    A direction changes one input (the array number ``i``); the derivative along it is an array
+    over all output elements, or one number for the outputs weighted by ``u``.
+    """
+
+    def __init__(self, f, inputs, order, seed, floor):
+        self.rng = np.random.default_rng(seed)
+        for _ in range(order - 1):
+            f = _projected_gradient(f, inputs, self.rng)
+        self.f, self.inputs, self.order = f, inputs, order
+        self.names = [name for k, x in enumerate(inputs)
+                      for name, _ in flatten(x, f"input {k}")]
+        self.leaves = [x for _, x in flatten(inputs)]
+        y = f(*self.copies())
+        self.y, self.again, self.evaluations = _flat(y), _flat(f(*self.copies())), 2
+        parts = [np.asarray(v) for _, v in flatten(y)]
+        self.shapes = [v.shape for v in parts]
+        self.eps = max([np.finfo(v.dtype).eps for v in parts if v.dtype.kind == "f"], default=0)
+        # what rounding makes of a derivative of zero: in units of f itself, at any order
+        self.floor = floor if floor is not None else self.eps * np.max(
+            np.abs(self.y), initial=0.0, where=np.isfinite(self.y))
+        self.u = _signs(self.rng, self.y.shape) / (1 + np.abs(self.y))
+        self.pulled = {}
+
+    def copies(self, leaves=None):
+        """The inputs, or trees of the same form with other leaves."""
+        leaves = iter(self.leaves if leaves is None else leaves)
+        return tree_map(lambda _: next(leaves).copy(), self.inputs)
+
+    def differences(self, i, v, start):
+        """The derivative along ``v`` by differences: a `Slope`."""
+        def curve(t):
+            self.evaluations += 1
+            moved = list(self.leaves)
+            moved[i] = moved[i] + t * v
+            return _flat(self.f(*self.copies(moved)))
+        return slope(curve, self.y, self.eps, start)
+
+    def claim(self, mode, i, v, u=None, leaves=None):
+        """The derivative that a mode gives, and the size of the terms it was summed of."""
+        if mode == "forward":
+            tangents = [np.zeros_like(x) for x in self.leaves]
+            tangents[i] = v
+            self.evaluations += 1
+            got = _flat(jvp(self.f, self.copies(leaves), self.copies(tangents))[1])
+            return got, np.abs(got)
+        key = "all" if u is None else "u" if u is self.u else None
+        if leaves is not None or key not in self.pulled:
+            rows = self._gradients(leaves, np.eye(self.y.size) if u is None else u[None])
+            if leaves is None and key:
+                self.pulled[key] = rows
+        else:
+            rows = self.pulled[key]
+        terms = np.where(np.ravel(v) != 0, rows[i], 0.0) * np.ravel(v)
+        return terms.sum(-1), np.abs(terms).sum(-1)
+
+    def _gradients(self, leaves, weights):
+        """For each input the gradients of the outputs weighted by each row of ``weights``."""
+        self.evaluations += 1
+        y, pull = vjp(self.f, *self.copies(leaves))
+        found = [[] for _ in self.leaves]
+        ends = np.cumsum([np.prod(s, dtype=int) for s in self.shapes])[:-1]
+        for u in weights:
+            parts = iter(np.split(u, ends))
+            seeds = tree_map(lambda v: next(parts).reshape(np.shape(v)), y)  # noqa: B023
+            for rows, (_, g) in zip(found, flatten(pull(seeds)), strict=True):
+                rows.append(np.ravel(g))
+        return [np.array(rows, np.float64) for rows in found]
+
+
+def _projected_gradient(f, inputs, rng):
+    """The gradient of the sum of all outputs with random weights, a function of all inputs."""
+    weights = tree_map(lambda v: _signs(rng, np.shape(v)), f(*tree_map(np.copy, inputs)))
 
     def total(*xs):
         parts = [np.sum(v * w) for (_, v), (_, w)
@@ -69,63 +168,119 @@ def _projected_gradient(f, inputs):
     return grad(total, argnums=tuple(range(len(inputs))))
 
 
-def _numeric(f, inputs, eps):
-    """For each input the matrix (output elements, input elements) by central differences."""
-    jacobians = []
-    for x in (v for _, v in flatten(inputs)):
-        columns = []
-        for i in np.ndindex(x.shape):
-            centre, h = x[i], eps * max(1.0, abs(x[i]))
-            x[i] = centre + h
-            above, y_above = x[i], _flat(f(*_copy(inputs)))
-            x[i] = centre - h
-            columns.append((y_above - _flat(f(*_copy(inputs)))) / (above - x[i]))
-            x[i] = centre
-        jacobians.append(np.stack(columns, 1) if columns else np.zeros((0, 0)))
-    return jacobians
+def _signs(rng, shape):
+    """Random numbers of either sign, of a half to 1: none is too small to count."""
+    r = rng.uniform(-0.5, 0.5, shape)
+    return r + np.copysign(0.5, r)
 
 
-def _copy(inputs):
-    return tree_map(np.array, inputs)
+def _scale(x):
+    """How far each element may move for a step of 1: by its own size, so that none passes 0 and
+    none is lost beside larger ones."""
+    return np.where(x == 0, 1.0, np.maximum(np.abs(x), 0.01))
 
 
-def _forward(f, inputs):
-    zeros = tree_map(np.zeros_like, inputs)
-    jacobians = []
-    for t in (v for _, v in flatten(zeros)):
-        columns = []
-        for i in np.ndindex(t.shape):
-            t[i] = 1.0
-            columns.append(_flat(jvp(f, _copy(inputs), zeros)[1]))
-            t[i] = 0.0
-        jacobians.append(np.stack(columns, 1) if columns else np.zeros((0, 0)))
-    return jacobians
+def _bands(x):
+    """Masks of the elements that can be moved together, of like magnitude."""
+    if np.max(np.abs(x), initial=0.0) <= 1e4:
+        return [np.ones(x.shape, bool)] if x.size else []
+    with np.errstate(divide="ignore"):
+        band = np.where(np.abs(x) > 1e4, np.log10(np.abs(x)) // 8 + 1, 0)
+    return [band == b for b in np.unique(band)]
 
 
-def _reverse(f, inputs):
-    y, pullback = vjp(f, *_copy(inputs))
-    seeds = tree_map(lambda v: np.zeros(np.shape(v)), y)
-    rows = [[] for _ in flatten(inputs)]
-    for s in (v for _, v in flatten(seeds)):
-        for i in np.ndindex(s.shape):
-            s[i] = 1.0
-            for row, g in zip(rows, _arrays(pullback(seeds)), strict=True):
-                row.append(g.ravel())
-            s[i] = 0.0
-    return [np.stack(row) if row else np.zeros((0, 0)) for row in rows]
+# ---------------------------------------------------------------- checking
+
+def _check(p, modes, full, report):
+    """Check one order and put what was found into the report."""
+    if not np.array_equal(p.y, p.again, equal_nan=True):
+        report.cannot_be_measured("f gives other values at the same inputs: it draws random "
+                                  "numbers, or changes what it closes over")
+    elif not np.all(np.isfinite(p.y)):
+        k = int(np.argmin(np.isfinite(p.y)))
+        what = "f" if p.order == 1 else f"the derivative of order {p.order - 1}"
+        report.cannot_be_measured(f"{what} is {p.y[k]} at this point (output element {k})")
+    for i, x in enumerate(p.leaves if not report.reason and p.y.size else ()):
+        for mode, found in _input(p, i, x, modes, full, report):
+            report.add(p, i, mode, found)
 
 
-def _compare(mode, order, name, x, exact, numeric, rtol, atol):
-    if exact.size == 0 or numeric.size == 0:
-        return
-    scale = np.max(np.abs(numeric), initial=0.0, where=np.isfinite(numeric))
-    tolerance = atol + rtol * scale
-    wrong = ~(np.abs(exact - numeric) <= tolerance)
-    if wrong.any():
-        k, i = np.argwhere(wrong)[np.argmax(np.abs(exact - numeric)[wrong])]
-        index = tuple(int(j) for j in np.unravel_index(i, x.shape))
-        raise GradcheckError(
-            f"{mode} mode, order {order}: the derivative of output element {k} by {name} at "
-            f"index {index} is {exact[k, i]:.10g}, central differences give "
-            f"{numeric[k, i]:.10g} (tolerance {tolerance:.2g}; {wrong.sum()} of {wrong.size} "
-            "entries differ)")
+def _input(p, i, x, modes, full, report):
+    """(mode, what was found at worst) for one input."""
+    worst = {}
+    if full:
+        directions = (np.where(np.arange(x.size) == k, _scale(x).ravel(), 0.0).reshape(x.shape)
+                      for k in range(x.size))
+    else:
+        directions = (np.where(m, _signs(p.rng, x.shape) * _scale(x), 0.0) for m in _bands(x))
+    for v in directions:
+        d = _Direction(p, i, v)
+        report.directions += 1
+        for mode in modes:
+            u = None if full or mode == "forward" else p.u
+            found = _compare(d, mode, u)
+            report.kinked |= found.kink
+            if found.verdict == "wrong" and not full:
+                found = _worst_coordinate(d, mode, u, found)
+            if mode not in worst or found.rank > worst[mode].rank:
+                worst[mode] = found
+    return worst.items()
+
+
+class _Direction:
+    """A direction and the differences along it, made finer on demand."""
+
+    def __init__(self, p, i, v):
+        self.p, self.i, self.v, self.slopes = p, i, v, []
+
+    def slope(self, k):
+        """The best of the differences with ``k`` finer beginnings."""
+        while len(self.slopes) <= k:
+            s = self.p.differences(self.i, self.v, START * FINER ** len(self.slopes))
+            self.slopes.append(self.slopes[-1].better(s) if self.slopes else s)
+        return self.slopes[k]
+
+    def part(self, where):
+        """The same direction in some coordinates only (flat indices)."""
+        v = np.zeros_like(self.v)
+        v.flat[where] = self.v.flat[where]
+        return _Direction(self.p, self.i, v)
+
+
+def _compare(d, mode, u):
+    """Differences and one mode along a direction, for all outputs or weighted by ``u``."""
+    p = d.p
+    got, size = p.claim(mode, d.i, d.v, u)
+    for k in range(3):              # a kink must be one at every step, a mismatch too
+        s = d.slope(k) if u is None else d.slope(k).projected(u)
+        found = Finding(d.v, u, s, got, size, p.eps, p.floor)
+        if found.verdict == "right" and (k or not found.kink):
+            break
+    if found.verdict == "wrong":
+        noise = np.zeros_like(got)
+        for _ in range(2):          # what rounding errors of the inputs do to the derivative
+            leaves = [x * (1 + 8 * p.eps * _signs(p.rng, x.shape)) for x in p.leaves]
+            noise = np.maximum(noise, np.abs(p.claim(mode, d.i, d.v, u, leaves)[0] - got))
+        found.forgive(SURE * noise)
+    return found
+
+
+def _worst_coordinate(d, mode, u, found):
+    """Halve the inputs of a wrong direction, then its outputs, until one of each is left."""
+    kink = found.kink
+    while found.inputs > 1:
+        halves = [d.part(w) for w in np.array_split(np.flatnonzero(d.v), 2)]
+        tried = [(_compare(h, mode, u), h) for h in halves]
+        kink |= any(t.kink for t, _ in tried)
+        wrong = [t for t in tried if t[0].verdict == "wrong"]
+        if not wrong:               # the parts are right, so only kinks explain the sum
+            return tried[0][0] if kink else found
+        found, d = max(wrong, key=lambda t: t[0].rank)
+    while u is not None and np.count_nonzero(u) > 1:
+        halves = [np.where(np.isin(np.arange(u.size), w), u, 0.0)
+                  for w in np.array_split(np.flatnonzero(u), 2)]
+        wrong = [(t, h) for h in halves if (t := _compare(d, mode, h)).verdict == "wrong"]
+        if not wrong:
+            break
+        found, u = max(wrong, key=lambda t: t[0].rank)
+    return found
