@@ -258,7 +258,7 @@ def test_the_two_forms_agree_and_are_differentiable(pairs):
     z, t = (A(v) for v in zip(*pairs, strict=True))
     same(nn.binary_cross_entropy(tn.sigmoid(z), t), nn.binary_cross_entropy_with_logits(z, t),
          rtol=1e-9)
-    assert tn.gradcheck(lambda z: nn.binary_cross_entropy(tn.sigmoid(z), t), z, rtol=1e-4)
+    assert tn.gradcheck(lambda z: nn.binary_cross_entropy(tn.sigmoid(z), t), z)
     assert tn.gradcheck(nn.binary_cross_entropy_with_logits, z, t)
     same(tn.grad(lambda z: nn.binary_cross_entropy(tn.sigmoid(z), t))(z),
          (tn.sigmoid(z) - t) / len(z), rtol=1e-9)
