@@ -6,6 +6,7 @@ operations of a backward pass are seen too, when the function is a gradient.
 
 import base64
 import inspect
+import itertools
 import sys
 import textwrap
 import zlib
@@ -15,7 +16,7 @@ import numpy as np
 from ._core import Box, lower, run
 from ._messages import name_of
 from ._modes import caller
-from ._transforms import new_level, tree_map
+from ._transforms import flatten, new_level, tree_map
 
 MANY = 2000                     # operations that are checked alone, at most
 
@@ -27,16 +28,20 @@ class Operation:
     """
 
     def __init__(self, fn, args, kwargs, level, composite, inside):
-        self.inside = inside
         self.fn, self.kwargs, self.composite = fn, lower(kwargs, level), composite
-        self.args, self.place = lower(tuple(args), level), caller()
-        self.active = [k for k, a in enumerate(args) if isinstance(a, Box)]
-        self.inputs = tuple(_plain(self.args[k]) for k in self.active)
+        self.args, self.place, self.inside = lower(tuple(args), level), caller(), inside
+        self.active = [k for k, (_, a) in enumerate(flatten(tuple(args))) if isinstance(a, Box)]
+        leaves = [a for _, a in flatten(self.args)]
+        self.inputs = tuple(_plain(leaves[k]) for k in self.active)
         self.name = name_of(fn)
 
     def __call__(self, *xs):
-        new = dict(zip(self.active, xs, strict=True))
-        return self.fn(*[new.get(k, a) for k, a in enumerate(self.args)], **self.kwargs)
+        return self.fn(*self.with_inputs(xs), **self.kwargs)
+
+    def with_inputs(self, xs):
+        """The arguments with ``xs`` in the place of those that matter."""
+        new, count = dict(zip(self.active, xs, strict=True)), itertools.count()
+        return tree_map(lambda a: new.get(next(count), a), self.args)
 
 
 class _Log(list):
@@ -134,8 +139,7 @@ def snippet(f, inputs, order):
     names = [f"x{k}" for k in range(len(inputs))]
     if isinstance(f, Operation):
         how, call = _import(f.fn)
-        args = [names[f.active.index(k)] if k in f.active else code(a)
-                for k, a in enumerate(f.args)]
+        args = [code(a) for a in f.with_inputs(map(_Name, names))]
         args += [f"{k}={code(v)}" for k, v in f.kwargs.items()]
         call = f"lambda {', '.join(names)}: {call}({', '.join(args)})"
     else:
@@ -163,8 +167,14 @@ def _import(f):
     return ["# define f, the function that was checked:", *comment], "f"
 
 
+class _Name(str):
+    """A variable of the snippet."""
+
+
 def code(x):
     """An expression whose value is ``x``."""
+    if isinstance(x, _Name):
+        return str(x)
     if isinstance(x, np.ndarray):
         if x.size > 200:
             packed = base64.b85encode(zlib.compress(np.ascontiguousarray(x).tobytes())).decode()

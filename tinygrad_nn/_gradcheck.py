@@ -63,7 +63,7 @@ def check(f, inputs, order=1, modes=MODES, full=False, seed=0, blaming=True):
                 floor = p.floor
                 _check(p, modes, full, report)
                 report.evaluations += p.evaluations
-                if blaming and (report.verdict == "wrong" or (report.kinked > bool(report.kinks))):
+                if blaming and (report.wrong or report.kinked > bool(report.kinks)):
                     blame(report, p.f, k, check)
     if blaming:
         for observe in observers:
