@@ -188,6 +188,14 @@ def test_special_magnitudes():
     assert tn.gradcheck(lambda x: np.sum(tn.softmax(x)), X)          # zero, but for rounding
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_inputs_that_are_not_finite_are_left_as_they_are(full):
+    x = np.array([1.0, np.nan, 1e30, np.inf])
+    report = tn.gradcheck(lambda x: np.where(np.isfinite(x), x * x, 0.0), x, full=full)
+    assert report.digits > 9 and report.directions == 2
+    assert caught(lambda x: np.where(np.isfinite(x), operation(2.0)(x), 0.0), x).blamed == "xsin"
+
+
 @pytest.mark.parametrize(("f", "x", "reason"), [
     (np.log, 0.0, "f is -inf at this point"), (np.sin, 1e12, "too noisy"),
     (np.sqrt, -1.0, "f is nan"),

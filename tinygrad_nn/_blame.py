@@ -28,20 +28,22 @@ class Operation:
     """
 
     def __init__(self, fn, args, kwargs, level, composite, inside):
-        self.fn, self.kwargs, self.composite = fn, lower(kwargs, level), composite
-        self.args, self.place, self.inside = lower(tuple(args), level), caller(), inside
-        self.active = [k for k, (_, a) in enumerate(flatten(tuple(args))) if isinstance(a, Box)]
-        leaves = [a for _, a in flatten(self.args)]
+        self.fn, self.composite, self.inside = fn, composite, inside
+        self.place, self.name = caller(), name_of(fn)
+        self.call = lower((tuple(args), kwargs), level)
+        self.active = [k for k, (_, a) in enumerate(flatten((tuple(args), kwargs)))
+                       if isinstance(a, Box)]
+        leaves = [a for _, a in flatten(self.call)]
         self.inputs = tuple(_plain(leaves[k]) for k in self.active)
-        self.name = name_of(fn)
 
     def __call__(self, *xs):
-        return self.fn(*self.with_inputs(xs), **self.kwargs)
+        args, kwargs = self.with_inputs(xs)
+        return self.fn(*args, **kwargs)
 
     def with_inputs(self, xs):
-        """The arguments with ``xs`` in the place of those that matter."""
+        """(args, kwargs) with ``xs`` in the place of what matters."""
         new, count = dict(zip(self.active, xs, strict=True)), itertools.count()
-        return tree_map(lambda a: new.get(next(count), a), self.args)
+        return tree_map(lambda a: new.get(next(count), a), self.call)
 
 
 class _Log(list):
@@ -139,8 +141,8 @@ def snippet(f, inputs, order):
     names = [f"x{k}" for k in range(len(inputs))]
     if isinstance(f, Operation):
         how, call = _import(f.fn)
-        args = [code(a) for a in f.with_inputs(map(_Name, names))]
-        args += [f"{k}={code(v)}" for k, v in f.kwargs.items()]
+        args, kwargs = f.with_inputs(map(_Name, names))
+        args = [*map(code, args), *(f"{k}={code(v)}" for k, v in kwargs.items())]
         call = f"lambda {', '.join(names)}: {call}({', '.join(args)})"
     else:
         how, call = _import(f)

@@ -33,8 +33,9 @@ def gradcheck(f, *inputs, order=1, modes=MODES, full=False, seed=0):
     Returns a `GradcheckReport`, which is true and prints as a table, or raises
     `GradcheckError` with the report as ``.report``: the wrong input, index and values, the
     operation whose rule is to blame, and code that shows it. Where one-sided derivatives
-    differ (a kink), any value between them is right; the report names the operation. Where
-    nothing can be measured (``f`` is not finite there, or only noise), it raises as well.
+    differ (a kink), any value between them is right; the report names the operation. Elements
+    of the inputs that are not finite are left as they are. Where nothing can be measured
+    (``f`` is not finite at this point, or only noise), it raises as well.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> report = tn.gradcheck(lambda x: np.exp(x) * x, np.array([0.5, -1.0]), order=2)
@@ -121,7 +122,7 @@ class _Problem:
         def curve(t):
             self.evaluations += 1
             moved = list(self.leaves)
-            moved[i] = moved[i] + t * v
+            moved[i] = np.asarray(moved[i] + t * v)
             return _flat(self.f(*self.copies(moved)))
         return slope(curve, self.y, self.eps, start)
 
@@ -181,12 +182,11 @@ def _scale(x):
 
 
 def _bands(x):
-    """Masks of the elements that can be moved together, of like magnitude."""
+    """Masks of the elements that can be moved together: finite, of like magnitude."""
     if np.max(np.abs(x), initial=0.0) <= 1e4:
         return [np.ones(x.shape, bool)] if x.size else []
-    with np.errstate(divide="ignore"):
-        band = np.where(np.abs(x) > 1e4, np.log10(np.abs(x)) // 8 + 1, 0)
-    return [band == b for b in np.unique(band)]
+    band = np.where(np.abs(x) > 1e4, np.log10(np.abs(x)) // 8 + 1, 0)
+    return [(band == b) & np.isfinite(x) for b in np.unique(band) if np.isfinite(b)]
 
 
 # ---------------------------------------------------------------- checking
@@ -210,7 +210,7 @@ def _input(p, i, x, modes, full, report):
     worst = {}
     if full:
         directions = (np.where(np.arange(x.size) == k, _scale(x).ravel(), 0.0).reshape(x.shape)
-                      for k in range(x.size))
+                      for k in np.flatnonzero(np.isfinite(x)))
     else:
         directions = (np.where(m, _signs(p.rng, x.shape) * _scale(x), 0.0) for m in _bands(x))
     for v in directions:
