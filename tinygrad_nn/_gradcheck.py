@@ -56,12 +56,12 @@ def check(f, inputs, order=1, modes=MODES, full=False, seed=0, blaming=True):
     if order not in (1, 2, 3, 4):
         raise ValueError(f"order={order!r}: expected 1 or 2, at most 4")
     inputs = tuple(tree_map(lambda x, k=k: _array(x, k), x) for k, x in enumerate(inputs))
-    report, floor = GradcheckReport(f, inputs), None
+    report, unit = GradcheckReport(f, inputs), None
     with no_grad(), np.errstate(all="ignore"):  # f may close over Tensors, such as weights
         for k in range(1, order + 1):
             if report.verdict == "right":
-                p = _Problem(f, inputs, k, seed, floor)
-                floor = p.floor
+                p = _Problem(f, inputs, k, seed, unit)
+                unit = unit if unit is not None else min(1.0, np.max(np.abs(p.y), initial=0.0))
                 _check(p, modes, full, report)
                 report.evaluations += p.evaluations
                 if blaming and (report.wrong or report.kinked > bool(report.kinks)):
@@ -93,7 +93,7 @@ class _Problem:
     over all output elements, or one number for the outputs weighted by ``u``.
     """
 
-    def __init__(self, f, inputs, order, seed, floor):
+    def __init__(self, f, inputs, order, seed, unit):
         self.rng = np.random.default_rng(seed)
         for _ in range(order - 1):
             f = _projected_gradient(f, inputs, self.rng)
@@ -106,9 +106,8 @@ class _Problem:
         parts = [np.asarray(v) for _, v in flatten(y)]
         self.shapes = [v.shape for v in parts]
         self.eps = max([np.finfo(v.dtype).eps for v in parts if v.dtype.kind == "f"], default=0)
-        # what rounding makes of a derivative of zero: in units of f itself, at any order
-        self.floor = floor if floor is not None else self.eps * np.max(
-            np.abs(self.y), initial=0.0, where=np.isfinite(self.y))
+        # what rounding makes of a derivative that is zero; of a gradient in units of f at most
+        self.floor = self.eps * np.abs(self.y if unit is None else np.full(self.y.shape, unit))
         self.u = _signs(self.rng, self.y.shape) / (1 + np.abs(self.y))
         self.pulled = {}
 
@@ -253,7 +252,8 @@ def _compare(d, mode, u):
     got, size = p.claim(mode, d.i, d.v, u)
     for k in range(3):              # a kink must be one at every step, a mismatch too
         s = d.slope(k) if u is None else d.slope(k).projected(u)
-        found = Finding(d.v, u, s, got, size, p.eps, p.floor)
+        floor = p.floor if u is None else np.abs(u) @ p.floor
+        found = Finding(d.v, u, s, got, size, p.eps, floor)
         if found.verdict == "right" and (k or not found.kink):
             break
     if found.verdict == "wrong":
