@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._core import Box
-from .._errors import DetachError, ShapeError, TinygradError
+from .._errors import DetachError, GraphError, ShapeError, TinygradError
 from .._tensor import Tensor
 from ._state import find_misfits
 
@@ -62,11 +62,14 @@ class Module:
     >>> tn.grad(lambda m: m(3.0))(Scale()).factor
     array(3.)
 
-    Within the function the module is a copy: what ``forward`` changes there (running
-    statistics) is lost with it, unless the function returns it as auxiliary.
+    Its buffers and frozen parameters are those of the model. Within the function the module is
+    a copy: what ``forward`` changes there (running statistics) is lost with it, unless the
+    function returns it as auxiliary.
+
+    An error raised in a layer says where that is: "layers.2 (Conv2d(3, 8)): …".
     """
 
-    training = True
+    training = True         # the mode, set by `train` and `eval`
     _roles = Roles()
 
     def __init_subclass__(cls, **kwargs):
@@ -99,7 +102,7 @@ class Module:
                     role, key = "module", id(v)
                 elif path in roles.buffers:
                     role, key = "buffer", (id(self), path)
-                    if isinstance(v, Box):
+                    if isinstance(v, Tensor):
                         raise DetachError(f"the buffer {path} of {type(self).__name__} holds a "
                                           "Tensor: buffers are plain arrays, assign its .data")
                 elif path in roles.frozen and not isinstance(v, Box):
@@ -116,10 +119,12 @@ class Module:
         """The parts of the whole tree, depth first, shared ones under every name."""
         above = (*above, id(self))
         for part in self._own(prefix):
-            if part.key not in above:                   # a child may know its parent
-                yield part
-                if part.role == "module":
-                    yield from part.value._parts(part.name + ".", above)
+            if part.key in above:
+                raise GraphError(f"{part.name} is a module that it is itself a part of: keep a "
+                                 "parent out of its children's attributes (a weakref will do)")
+            yield part
+            if part.role == "module":
+                yield from part.value._parts(part.name + ".", above)
 
     def _unique(self, role, prefix=""):
         """The parts of one role, each shared one once, under its first name."""
@@ -189,13 +194,14 @@ class Module:
         """Switch this module and all below it to training (or not); returns the module."""
         if not isinstance(mode, (bool, np.bool_)):
             raise TypeError(f"train(mode) takes True or False, got {type(mode).__name__}")
-        for m in Module.modules(self):
-            m.training = bool(mode)
+        self.training = bool(mode)
+        for child in Module.children(self):
+            child.train(mode)
         return self
 
     def eval(self):
         """Switch this module and all below it to evaluation; returns the module."""
-        return Module.train(self, False)
+        return self.train(False)
 
     def zero_grad(self):
         """Set ``.grad`` of every parameter to None."""
