@@ -56,8 +56,12 @@ def calls(fn, *variants, domain="real", shapes=AXES):
 for _fn in (np.negative, np.positive, np.square, np.exp, np.exp2, np.expm1, np.sin, np.cos,
             np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.absolute, np.fabs, np.deg2rad,
             np.rad2deg, np.radians, np.degrees, np.nan_to_num, np.reciprocal, np.cbrt,
-            tn.relu, tn.sigmoid, tn.softplus):
+            tn.relu, tn.sigmoid, tn.softplus, tn.leaky_relu, tn.elu, tn.silu, tn.gelu, tn.erf,
+            tn.erfc):
     row(_fn)
+calls(tn.leaky_relu, {"negative_slope": 0.3}, {"negative_slope": -2.0})
+calls(tn.elu, {"alpha": 0.6})
+calls(tn.gelu, {"approximate": "tanh"})
 for _fn in (np.sqrt, np.log, np.log2, np.log10, np.log1p):
     row(_fn, "positive")
 for _fn in (np.tan, np.arcsin, np.arccos, np.arctanh):

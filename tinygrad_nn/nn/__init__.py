@@ -1,15 +1,35 @@
 """Layers, losses and the module tree that holds their parameters."""
 
-from ._layers import Linear, ReLU, Sigmoid
+from . import _tree  # noqa: F401  modules become arguments of transforms
+from ._activations import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from ._layers import Linear
 from ._losses import binary_cross_entropy, binary_cross_entropy_with_logits
-from ._module import Module, Sequential
+from ._module import Module
+from ._sequential import Sequential
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "LeakyReLU",
     "Linear",
     "Module",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
 ]
