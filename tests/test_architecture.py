@@ -15,9 +15,10 @@ from tinygrad_nn._table import RULES
 PACKAGE = Path(tn.__file__).parent
 FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_errors"],
-    ["_messages"],
+    ["_messages", "_files"],
     ["_table"],
     ["_core"],
+    ["_safetensors"],
     ["rules"],
     ["_modes"],
     ["_graph"],
@@ -27,6 +28,7 @@ FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_gradcheck"],
     ["nn"],
     ["models"],
+    ["_saved_model"],
     ["optim"],
     ["data"],
     ["__init__"],

@@ -8,7 +8,8 @@
     tn.grad(f)(x), tn.jvp(f, (x,), (v,))  # functions of functions, nested to any depth
 
 `tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the
-table of derivatives and the way to add to it.
+table of derivatives and the way to add to it. `tn.save_weights` and `tn.load_weights` keep
+arrays in safetensors files, `tn.save_model` and `tn.load_model` whole models.
 """
 
 import importlib
@@ -85,6 +86,9 @@ __all__ = [
     "jacobian",
     "jvp",
     "leaky_relu",
+    "load_metadata",
+    "load_model",
+    "load_weights",
     "log_softmax",
     "logsumexp",
     "models",
@@ -95,6 +99,8 @@ __all__ = [
     "relu",
     "remat",
     "rules",
+    "save_model",
+    "save_weights",
     "sigmoid",
     "silu",
     "softmax",
@@ -105,7 +111,14 @@ __all__ = [
 ]
 
 
+FILES = {"load_metadata": "_safetensors", "load_weights": "_safetensors",
+         "save_weights": "_safetensors", "load_model": "_saved_model",
+         "save_model": "_saved_model"}
+
+
 def __getattr__(name):
     if name in ("data", "models", "nn", "optim"):         # imported when first used
         return importlib.import_module(f".{name}", __name__)
+    if name in FILES:
+        return getattr(importlib.import_module(f".{FILES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ import numpy as np
 from .._core import Box
 from .._errors import DetachError, GraphError, ShapeError, TinygradError
 from .._tensor import Tensor
+from ._config import arguments_of
 from ._state import find_misfits
 
 NAMED = (TinygradError, ValueError, TypeError, IndexError, NotImplementedError)
@@ -71,6 +72,14 @@ class Module:
 
     training = True         # the mode, set by `train` and `eval`
     _roles = Roles()
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls)
+        vars(self)["_built_with"] = arguments_of(cls, args, kwargs)
+        return self
+
+    def __init__(self):
+        """Takes nothing and does nothing: a subclass need not call it."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -284,6 +293,19 @@ class Module:
                     p.owner._put({p.path: array})
 
     # ------------------------------------------------------------ what it says of itself
+
+    def config(self):
+        """The arguments, {name: value}, that build a module like this one.
+
+        `tn.save_model` writes them down: numbers, strings, dtypes, modules, functions of the
+        library, and lists, tuples and dicts of these. They are those of the constructor, but
+        for ``rng`` and ``randn``; a subclass that takes others overrides this.
+
+        >>> import tinygrad_nn as tn
+        >>> tn.nn.Linear(3, 2, rng=0).config()["out_features"]
+        2
+        """
+        return dict(vars(self._built_with))
 
     def _multiply_adds(self, x_shape, y_shape):
         """Multiplications of a forward pass (each with its addition) from an input of

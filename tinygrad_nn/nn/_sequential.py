@@ -21,6 +21,10 @@ class Sequential(Module):
                                 f"{type(m).__name__}")
             setattr(self, str(i), m)        # the name of the attribute is that of the module
 
+    def config(self):
+        """The modules that it holds now: ``{"modules": (…)}``."""
+        return {"modules": tuple(self)}
+
     def forward(self, x):
         for m in self:
             x = m(x)
