@@ -18,6 +18,7 @@ and every order; how the parameters of their functions may be called is told in
     _calculus         diff, gradient, interp
     _polynomials      polyval and its like
     _activations      relu, sigmoid, softplus, softmax, log_softmax, logsumexp
+    _convolution, _pooling  of images; _convolution_kernels and _pooling_kernels compute them
     _zero, _refused   derivative zero; no derivative, and why
 
 `python -m tinygrad_nn.rules` prints what is known of every function (`docs/functions.md`).
@@ -59,19 +60,25 @@ from . import (  # noqa: F401  they fill the table
     _zero,
 )
 from ._activations import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+from ._convolution import conv2d
+from ._pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from ._products import dense
 
 install_methods(relu, sigmoid)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
     "bilinear",
     "composite",
+    "conv2d",
     "dense",
     "elementwise",
     "kink",
     "linear",
     "log_softmax",
     "logsumexp",
+    "max_pool2d",
     "refuse",
     "relu",
     "rule",
