@@ -18,7 +18,9 @@ and every order; how the parameters of their functions may be called is told in
     _calculus         diff, gradient, interp
     _polynomials      polyval and its like
     _activations      relu, sigmoid, softplus, softmax, log_softmax, logsumexp
-    _convolution, _pooling  of images; _convolution_kernels and _pooling_kernels compute them
+    _convolution      conv2d; its arithmetic in _convolution_kernels
+    _pooling          max_pool2d, avg_pool2d and adaptive; arithmetic in _pooling_kernels
+    _normalization    standardize
     _zero, _refused   derivative zero; no derivative, and why
 
 `python -m tinygrad_nn.rules` prints what is known of every function (`docs/functions.md`).
@@ -61,6 +63,7 @@ from . import (  # noqa: F401  they fill the table
 )
 from ._activations import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
 from ._convolution import conv2d
+from ._normalization import standardize
 from ._pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from ._products import dense
 
@@ -86,6 +89,7 @@ __all__ = [
     "sigmoid",
     "softmax",
     "softplus",
+    "standardize",
     "variadic",
     "zero",
 ]

@@ -48,9 +48,9 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         raise ShapeError("conv2d expects kernels of shape (O, C / groups, kh, kw), got "
                          f"{np.shape(weight)}")
     kernel = weight.shape[2:]
-    stride, dilation = pair("stride", stride), pair("dilation", dilation)
-    how = Steps(stride, sides(padding, kernel, stride, dilation), dilation,
-                whole("groups", groups))
+    stride, dilation = pair("conv2d: stride", stride), pair("conv2d: dilation", dilation)
+    padding = sides("conv2d: padding", padding, kernel, stride, dilation)
+    how = Steps(stride, padding, dilation, whole("conv2d: groups", groups))
     _check(x, weight, bias, how)
     if bias is None:
         return _conv2d(x, weight, how=how)

@@ -5,13 +5,15 @@ takes them. So what is kept for the backward pass is one byte for each result, a
 images. `_pick` and `_put` are each other's transposes.
 """
 
+import math
+
 import numpy as np
 
 from .._core import primitive
 from .._errors import ShapeError
 from .._table import kink, linear, rule, zero
 from . import _pooling_kernels as kernels
-from ._windows import extents, images, pair, sides
+from ._windows import extents, images, pair, windows
 
 
 def max_pool2d(x, kernel_size, stride=None, padding=0):
@@ -26,9 +28,9 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
     array([[ 5.,  7.],
            [13., 15.]])
     """
-    windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    values, chosen = _maxima(x, windows=windows)
-    return _largest(x, values, chosen, windows=windows)
+    found = _fitting("max_pool2d", x, kernel_size, stride, padding)
+    values, chosen = _maxima(x, windows=found)
+    return _largest(x, values, chosen, windows=found)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0, *, count_include_pad=True):
@@ -36,11 +38,11 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, *, count_include_pad=True
 
     Padding counts as zeros, or not at all with ``count_include_pad=False``.
     """
-    windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
+    found = _fitting("avg_pool2d", x, kernel_size, stride, padding)
     if count_include_pad:
-        return _total(x, windows=windows) / float(np.prod(windows[0]))
+        return _total(x, windows=found) / float(math.prod(found[0]))
     ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
-    return _total(x, windows=windows) / kernels.total(ones, *windows)
+    return _total(x, windows=found) / kernels.total(ones, *found)
 
 
 def adaptive_avg_pool2d(x, output_size):
@@ -50,24 +52,19 @@ def adaptive_avg_pool2d(x, output_size):
     ``floor(i H / n)`` to ``ceil((i + 1) H / n)``, as in PyTorch.
     """
     images("adaptive_avg_pool2d", x)
-    rows, columns = pair("output_size", output_size)
+    rows, columns = pair("adaptive_avg_pool2d: output_size", output_size)
     if not all(x.shape[2:]):
         raise ShapeError(f"adaptive_avg_pool2d: images of shape {x.shape} have no pixels")
     y = _parts(x, n=rows)
     return np.swapaxes(_parts(np.swapaxes(y, 2, 3), n=columns), 2, 3)
 
 
-def _windows(what, x, kernel_size, stride, padding):
+def _fitting(what, x, *settings):
     """(kernel, stride, padding) as the kernels take them, or an error."""
     images(what, x)
-    kernel = pair("kernel_size", kernel_size)
-    stride = kernel if stride is None else pair("stride", stride)
-    padding = sides(pair("padding", padding, least=0), kernel, stride, (1, 1))
-    if any(2 * p > k for (p, _), k in zip(padding, kernel, strict=True)):
-        raise ValueError(f"{what}: padding {padding[0][0], padding[1][0]} is more than half of "
-                         f"the window {kernel}")
-    extents(what, x.shape[2:], kernel, stride, padding)
-    return kernel, stride, padding
+    found = windows(what, *settings)
+    extents(what, x.shape[2:], *found)
+    return found
 
 
 # ---------------------------------------------------------------- the largest value

@@ -78,9 +78,9 @@ def _maxima(cells, x, values, chosen, nans):
 
 
 def pick(x, chosen, kernel, stride, padding):
-    """The value of the chosen cell of each window."""
+    """The value of the chosen cell of each window, 0 where that is padding."""
     cells = Cells(x.shape[2:], kernel, stride, padding)
-    y = np.empty(chosen.shape, x.dtype)
+    y = np.zeros(chosen.shape, x.dtype)
     for x_block, numbers, values in cells.blocks(*map(planes, (x, chosen, y))):
         for k, at, pixels in cells:
             np.copyto(values[at], x_block[pixels], where=numbers[at] == k)

@@ -21,21 +21,30 @@ def pair(name, value, least=1):
     return whole(name, both[0], least), whole(name, both[1], least)
 
 
-def sides(padding, kernel, stride, dilation):
+def sides(name, padding, kernel, stride, dilation):
     """Padding as ((above, below), (left, right)): from an int, a pair, "valid" or "same".
 
     "same": as many outputs as pixels; of an odd number of zeros the last side gets one more.
     """
-    if padding == "valid":
-        padding = 0
     if padding == "same":
         if stride != (1, 1):
-            raise ValueError(f"padding='same' needs stride 1, got {stride}")
-        return tuple((d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2)
-                     for k, d in zip(kernel, dilation, strict=True))
-    if isinstance(padding, str):
-        raise ValueError(f"padding must be 'same', 'valid' or numbers, got {padding!r}")
-    return tuple((n, n) for n in pair("padding", padding, least=0))
+            raise ValueError(f"{name}='same' needs stride 1, got {stride}")
+        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return tuple((n // 2, n - n // 2) for n in total)
+    if isinstance(padding, str) and padding != "valid":
+        raise ValueError(f"{name} must be 'same', 'valid' or numbers, got {padding!r}")
+    return tuple((n, n) for n in pair(name, 0 if padding == "valid" else padding, least=0))
+
+
+def windows(what, kernel_size, stride, padding):
+    """(kernel, stride, sides) of pooling: pairs, and padding of at most half a window."""
+    kernel = pair(f"{what}: kernel_size", kernel_size)
+    stride = kernel if stride is None else pair(f"{what}: stride", stride)
+    padding = pair(f"{what}: padding", padding, least=0)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise ValueError(f"{what}: padding {padding} is more than half of the window {kernel}, "
+                         "so that some windows would hold nothing else")
+    return kernel, stride, tuple((p, p) for p in padding)
 
 
 def extents(what, image, kernel, stride, padding, dilation=(1, 1)):
