@@ -54,7 +54,7 @@ def naive_gradients(g, x, w, how):
 @st.composite
 def convolutions(draw, most=3):
     """(x, w, b, settings of conv2d, settings in full): small, and of any kind."""
-    one_or_two, small, none_to_two = (st.integers(*ends) for ends in ((1, 2), (1, most), (0, 2)))
+    one_or_two, small, none_to_two = map(st.integers, (1, 1, 0), (2, most, 2))
     groups, channels, each = (draw(one_or_two) for _ in range(3))
     kernel, stride = ((draw(small), draw(small)) for _ in range(2))
     dilation, pad = (draw(one_or_two), draw(one_or_two)), (draw(none_to_two), draw(none_to_two))
