@@ -12,8 +12,16 @@ from ._activations import (
     Softplus,
     Tanh,
 )
+from ._cross_entropy import cross_entropy, nll_loss
 from ._layers import Linear
-from ._losses import binary_cross_entropy, binary_cross_entropy_with_logits
+from ._losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+)
 from ._module import Module
 from ._sequential import Sequential
 
@@ -32,4 +40,10 @@ __all__ = [
     "Tanh",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "hinge_loss",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
 ]
