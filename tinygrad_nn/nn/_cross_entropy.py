@@ -160,9 +160,6 @@ def _class_weights(name, z, weight):
     if weight.shape != z.shape[1:2]:
         raise ShapeError(f"{name}: weight has a factor for each of the {z.shape[1]} classes, "
                          f"shape {z.shape[1:2]}, got shape {weight.shape}")
-    if not np.all(weight >= 0):
-        raise ValueError(f"{name}: weights must be at least 0, got "
-                         f"{first(weight, ~(weight >= 0))}")
     return weight
 
 
