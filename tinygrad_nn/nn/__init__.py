@@ -1,6 +1,6 @@
 """Layers, losses and the module tree that holds their parameters."""
 
-from . import _tree  # noqa: F401  modules become arguments of transforms
+from . import _tree, init  # noqa: F401  _tree makes modules arguments of transforms
 from ._activations import (
     ELU,
     GELU,
@@ -24,6 +24,7 @@ from ._losses import (
 )
 from ._module import Module
 from ._sequential import Sequential
+from ._summary import summary
 
 __all__ = [
     "ELU",
@@ -43,7 +44,9 @@ __all__ = [
     "cross_entropy",
     "hinge_loss",
     "huber_loss",
+    "init",
     "l1_loss",
     "mse_loss",
     "nll_loss",
+    "summary",
 ]
