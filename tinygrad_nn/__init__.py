@@ -41,7 +41,20 @@ from ._transforms import (
     value_and_grad,
     vjp,
 )
-from .rules import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+from .rules import (
+    elu,
+    erf,
+    erfc,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    logsumexp,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
 
 __version__ = "0.1.0"
 
@@ -61,12 +74,17 @@ __all__ = [
     "custom_vjp",
     "data",
     "debug_nans",
+    "elu",
+    "erf",
+    "erfc",
+    "gelu",
     "grad",
     "gradcheck",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "leaky_relu",
     "log_softmax",
     "logsumexp",
     "models",
@@ -78,6 +96,7 @@ __all__ = [
     "remat",
     "rules",
     "sigmoid",
+    "silu",
     "softmax",
     "softplus",
     "stop_gradient",
