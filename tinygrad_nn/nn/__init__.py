@@ -32,7 +32,7 @@ from ._pooling import AdaptiveAvgPool2d, AvgPool2d, Flatten, MaxPool2d
 from ._sequential import Sequential
 from ._summary import summary
 
-__all__ = [
+__all__ = [  # noqa: RUF022  plain order, capitals first: a test holds it
     "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BatchNorm1d",
