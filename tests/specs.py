@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_nn as tn
 from tinygrad_nn._core import astype, getitem
-from tinygrad_nn.nn import _losses
+from tinygrad_nn.nn import _cross_entropy, _losses
 from tinygrad_nn.rules import _norms, _products, _shape
 
 BROADCAST = "broadcast"
@@ -85,6 +85,11 @@ row(np.clip, "real", call=lambda x: x.clip(min=-1.0), note="method, below only")
 row(_losses._bernoulli_loss, "unit", "unit", shapes=BROADCAST,
     call=lambda p, t: _losses._bernoulli_loss(0.5 + p / 2, 0.5 + t / 2))
 row(_losses._bernoulli_loss_of_logits, "real", "unit", shapes=BROADCAST)
+calls(_losses._huber, {"delta": 1.0}, {"delta": 0.45})
+_picks = {"index": np.array([1, 5, 3]), "scale": np.array([0.5, -2.0, 3.0])}
+calls(_cross_entropy._picked, _picks, {**_picks, "scale": -0.25}, {**_picks, "total": True},
+      shapes=[((2, 3),)])
+calls(_cross_entropy._put_back, {**_picks, "into": (2, 3)}, shapes=[((3,),), ((),)])
 
 # ---------------------------------------------------------------- reductions
 _axes = [{}, {"axis": 0}, {"axis": -1, "keepdims": True}]

@@ -124,6 +124,8 @@ def logsumexp(x, axis=None, keepdims=False):
 def _below_top(x, axis):
     """x - max(x), where inf - inf counts as 0: a plain array."""
     top = np.max(x, axis, keepdims=True, initial=-np.inf)
+    if np.all(np.isfinite(top)):
+        return x - top
     with np.errstate(invalid="ignore"):
         return np.where((x == top) & (top > 0), np.zeros_like(x), x - top)
 
@@ -139,7 +141,8 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over ``axis``, exact where softmax itself rounds to 0."""
     z = _below_top(x, axis)
-    return z - np.log(np.sum(np.exp(z), axis, keepdims=True))
+    z -= np.log(np.sum(np.exp(z), axis, keepdims=True))
+    return z
 
 
 def _total(t, axis):
