@@ -84,6 +84,43 @@ def test_models_of_the_library_come_back(path, make):
     again(path, make())
 
 
+IMAGES = (2, 4, 8, 8)
+LAYERS = [  # each with all its settings other than the defaults, and the shape of its input
+    (nn.Linear(6, 3, bias=False, dtype="f8"), (5, 6)),
+    (nn.Conv2d(4, 6, (3, 2), stride=2, padding=(1, 0), dilation=(1, 2), groups=2, bias=False),
+     IMAGES),
+    (nn.MaxPool2d((2, 3), stride=1, padding=1), IMAGES),
+    (nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), IMAGES),
+    (nn.AdaptiveAvgPool2d((3, 2)), IMAGES), (nn.Flatten(2, 3), IMAGES),
+    (nn.BatchNorm1d(6, eps=1e-3, momentum=0.4, affine=False), (5, 6)),
+    (nn.BatchNorm2d(4, momentum=0.4), IMAGES),
+    (nn.LayerNorm((8, 8), eps=1e-3, bias=False), IMAGES),
+    (nn.GroupNorm(2, 4, eps=1e-3, affine=False), IMAGES),
+    (nn.Dropout(0.25, rng=3), (5, 6)), (nn.Embedding(7, 3, padding_idx=-1, rng=0), None),
+    (nn.ReLU(), (5, 6)), (nn.LeakyReLU(0.3), (5, 6)), (nn.ELU(0.5), (5, 6)),
+    (nn.GELU("tanh"), (5, 6)), (nn.SiLU(), (5, 6)), (nn.Tanh(), (5, 6)),
+    (nn.Sigmoid(), (5, 6)), (nn.Softplus(), (5, 6)), (nn.Softmax(0), (5, 6)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=lambda v: type(v).__name__)
+def test_every_layer_comes_back(path, layer, shape):
+    x = np.random.default_rng(0).normal(size=shape).astype("f4") if shape else [[0, 6], [3, 3]]
+    layer = copy.deepcopy(layer)
+    layer(x)                                    # running statistics are no longer those of new
+    tn.save_model(path, layer)
+    found = tn.load_model(path).model
+    assert repr(found) == repr(layer) and found.config() == layer.config()
+    np.testing.assert_equal(found.state_dict(), layer.state_dict())
+    with tn.no_grad():
+        np.testing.assert_array_equal(found(x), layer.eval()(x))
+
+
+def test_no_layer_is_left_out():
+    every = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    assert every - {type(layer).__name__ for layer, _ in LAYERS} == {"Module", "Sequential"}
+
+
 def test_classes_and_preprocessing_come_back(path):
     preprocessing = {"size": np.int64(64), "scale": 1 / 255, "mean": np.array([0.1, 0.2], "f4"),
                      "std": (1, 2.5), "how": {"order": "RGB", "crop": None, "flip": False}}
@@ -197,6 +234,9 @@ def test_models_that_were_changed_after_they_were_built(path):
     refused(path, ValueError, "do not build one like it", model)
     model = Net((6, 4))
     model.first.weight.data = model.first.weight.data.astype(np.float64)
+    refused(path, ValueError, "do not build one like it", model)
+    model = nn.Sequential(nn.Linear(6, 6), nn.Dropout(0.5))
+    model[1].p = 0.1
     refused(path, ValueError, "do not build one like it", model)
     model = CatClassifier((6, 3, 1))
     setattr(model.layers, "1", nn.Sigmoid())    # no weights, another function
