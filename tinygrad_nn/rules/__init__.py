@@ -19,6 +19,9 @@ and every order; how the parameters of their functions may be called is told in
     _polynomials      polyval and its like
     _activations      relu and its kin, sigmoid, gelu, softplus, softmax, logsumexp
     _erf              the error function
+    _convolution      conv2d; its arithmetic in _convolution_kernels
+    _pooling          max_pool2d, avg_pool2d and adaptive; arithmetic in _pooling_kernels
+    _normalization    standardize
     _zero, _refused   derivative zero; no derivative, and why
 
 `python -m tinygrad_nn.rules` prints what is known of every function (`docs/functions.md`).
@@ -72,14 +75,20 @@ from ._activations import (
     softmax,
     softplus,
 )
+from ._convolution import conv2d
 from ._erf import erf, erfc
+from ._normalization import standardize
+from ._pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from ._products import dense
 
 install_methods(relu, sigmoid)
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
     "bilinear",
     "composite",
+    "conv2d",
     "dense",
     "elementwise",
     "elu",
@@ -91,6 +100,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsumexp",
+    "max_pool2d",
     "refuse",
     "relu",
     "rule",
@@ -99,6 +109,7 @@ __all__ = [
     "silu",
     "softmax",
     "softplus",
+    "standardize",
     "variadic",
     "zero",
 ]
