@@ -251,6 +251,18 @@ def test_a_new_tensor_in_the_place_of_a_frozen_one_is_a_parameter():
     assert [n for n, _ in layer.named_parameters()] == ["weight", "bias"]
 
 
+def test_a_shared_parameter_frozen_at_one_place_keeps_both_values():
+    net = Net()
+    net.first.freeze()
+    net.tied.data = net.tied.data + 1                   # trained on, outside of net.first
+    state = net.state_dict()
+    same(state["tied"], state["first.bias"] + 1)
+    twin = Net()
+    twin.first.freeze()
+    twin.load_state_dict(state)
+    same(twin(X).data, net(X).data)
+
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_keep_modes_buffers_and_what_is_frozen(duplicate):
     net = Net()
@@ -264,6 +276,10 @@ def test_copies_keep_modes_buffers_and_what_is_frozen(duplicate):
     twin.unfreeze()
     twin.first.weight.data += 1
     same(net.first.weight, Net().first.weight.data)
+    g = duplicate(tn.grad(loss)(net))
+    assert [n for n, _ in g.named_parameters()] == [n for n, _ in net.named_parameters()]
+    same(g.blocks[0].weight, tn.grad(loss)(net).blocks[0].weight)
+    assert g.again.weight is g.blocks[0].weight
 
 
 # ---------------------------------------------------------------- state
@@ -341,9 +357,11 @@ def test_a_state_dict_of_pytorch_loads_unrenamed():
         def __init__(self):
             self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
             self.b.weight = self.a.weight
-    model = Ours()
-    model.load_state_dict(Tied().state_dict())
+    model, tied = Ours(), Tied()
+    model.load_state_dict(tied.state_dict())
     assert model.a.weight is model.b.weight
+    model.load_state_dict(dict(tied.named_parameters()))
+    same(model.b.weight.data, tied.a.weight.detach().numpy())
 
 
 # ---------------------------------------------------------------- errors name the layer
@@ -380,7 +398,7 @@ def test_an_error_keeps_its_type_and_gets_the_layers_name_once(error):
         assert caught.value is error and str(error) == "1.0.0 (Failing()): no"
         error = copy.copy(error)
         error.args = ("no",)
-        vars(error).pop("layer", None)
+        vars(error).pop("_layer", None)
         net[1][0][0].error = error
     if isinstance(error, tn.DataError):
         assert error.path == "a/b"

@@ -16,7 +16,8 @@ from .._core import Box
 from .._errors import DetachError, GraphError, ShapeError, TinygradError
 from .._tensor import Tensor
 from ._config import arguments_of
-from ._state import find_misfits
+from ._paths import replaced, say_where, walk
+from ._state import fitted, plain
 
 NAMED = (TinygradError, ValueError, TypeError, IndexError, NotImplementedError)
 
@@ -97,7 +98,7 @@ class Module:
         try:
             return self.forward(*args, **kwargs)
         except NAMED as error:
-            _say_where(error, self)
+            say_where(error, self)
             raise
 
     # ------------------------------------------------------------ what belongs to it
@@ -106,7 +107,7 @@ class Module:
         """The parts that are this module's own, children included, not theirs."""
         roles = self._roles
         for attribute, content in vars(self).items():
-            for path, v in _walk(attribute, content):
+            for path, v in walk(attribute, content):
                 if isinstance(v, Module):
                     role, key = "module", id(v)
                 elif path in roles.buffers:
@@ -115,7 +116,7 @@ class Module:
                         raise DetachError(f"the buffer {path} of {type(self).__name__} holds a "
                                           "Tensor: buffers are plain arrays, assign its .data")
                 elif path in roles.frozen and not isinstance(v, Box):
-                    role, key = "frozen", id(roles.frozen[path])
+                    role, key = "frozen", ("frozen", id(roles.frozen[path]))
                 elif path in roles.leaves and v is not None:
                     role, key = "parameter", roles.leaves[path]
                 elif isinstance(v, Tensor) and v.node is None:
@@ -249,48 +250,44 @@ class Module:
         """Replace own attributes, or what is in their lists, by path."""
         for attribute in {path.partition(".")[0] for path in values}:
             content = vars(self)[attribute]
-            setattr(self, attribute, _replaced(attribute, content, values.get))
+            setattr(self, attribute, replaced(attribute, content, values.get))
 
     # ------------------------------------------------------------ state
 
-    def state_dict(self):
-        """{dotted name: a copy of the array} of parameters, frozen ones and buffers."""
-        return {p.name: np.array(_plain(p.value)) for p in self._state()}
-
-    def _state(self):
+    def _kept(self):
+        """What a state dict keeps: a list for each array, of its parts under all its names."""
         found = {}
         for part in self._parts():
             if part.role != "module":
-                found.setdefault(part.key, part)
-        return found.values()
+                found.setdefault(part.key, []).append(part)
+        return list(found.values())
+
+    def state_dict(self):
+        """{dotted name: a copy of the array} of parameters, frozen ones and buffers."""
+        return {part.name: np.array(plain(part.value)) for part, *_ in self._kept()}
 
     def load_state_dict(self, state):
         """Copy arrays into parameters, frozen parameters and buffers, by name.
 
         ``state``: a dict of arrays, of Tensors, or a PyTorch module's ``state_dict()``. All
         missing, unexpected and mis-shaped names are reported at once, and nothing is changed
-        then. The dtype of what is there stays. A parameter with several names may be given
-        under one of them or under all.
+        then. The dtype of what is there stays. What has several names may be given under one of
+        them or under all.
         """
         if not hasattr(state, "keys"):
             raise TypeError("load_state_dict takes a dict of arrays by name, got "
                             f"{type(state).__name__}")
-        names = {}                                      # key -> all parts that share it
-        for part in self._parts():
-            if part.role != "module":
-                names.setdefault(part.key, []).append(part)
-        state = {name: _plain(v) for name, v in state.items()}
-        new, wrong = find_misfits(names.values(), state)
+        kept = self._kept()
+        arrays, wrong = fitted(kept, {name: plain(v) for name, v in state.items()})
         if wrong:
             raise ShapeError(f"these weights do not fit {type(self).__name__}: "
                              + "; ".join(sorted(wrong)))
-        for parts, array in zip(names.values(), new, strict=True):
-            for p in parts:
-                held = p.owner._roles.frozen.get(p.path) if p.role == "frozen" else p.value
-                if isinstance(held, Tensor):
-                    held.data = array
-                if p.value is not held or not isinstance(held, Tensor):
-                    p.owner._put({p.path: array})
+        for parts, array in zip(kept, arrays, strict=True):
+            for part in parts:
+                if isinstance(part.value, Tensor):
+                    part.value.data = array
+                else:
+                    part.owner._put({part.path: array})
 
     # ------------------------------------------------------------ what it says of itself
 
@@ -324,55 +321,3 @@ class Module:
         lines = [f"  ({p.name}): " + repr(p.value).replace("\n", "\n  ") for p in parts]
         return self._title()[:-1] + "".join("\n" + line for line in lines) + (
             "\n)" if lines else ")")
-
-
-def _walk(path, value):
-    """(path, value) of what lists, tuples and dicts hold, or of the value itself."""
-    if isinstance(value, dict):
-        for key, v in value.items():
-            yield from _walk(f"{path}.{key}", v)
-    elif isinstance(value, (list, tuple)):
-        for i, v in enumerate(value):
-            yield from _walk(f"{path}.{i}", v)
-    else:
-        yield path, value
-
-
-def _replaced(path, value, new):
-    """The same structure with ``new(path, old)`` of what it holds; itself if none differs."""
-    if isinstance(value, dict):
-        items = {k: _replaced(f"{path}.{k}", v, new) for k, v in value.items()}
-        return items if any(items[k] is not v for k, v in value.items()) else value
-    if isinstance(value, (list, tuple)):
-        items = [_replaced(f"{path}.{i}", v, new) for i, v in enumerate(value)]
-        if all(a is b for a, b in zip(items, value, strict=True)):
-            return value
-        if hasattr(value, "_fields"):
-            return type(value)(*items)
-        return items if isinstance(value, list) else tuple(items)
-    return new(path, value)
-
-
-def _plain(value):
-    """The array of a Tensor; anything else as it is."""
-    return value.data if isinstance(value, Box) else value
-
-
-def _say_where(error, module):
-    """Put the path of the layer that failed in front of an error's message.
-
-    Called on the way out by every module: the first one is the layer, each outer one knows the
-    name of the one before. The message is rewritten, the exception and its type stay.
-    """
-    if len(error.args) != 1 or not isinstance(error.args[0], str):
-        return
-    layer, inner, path, message = getattr(error, "layer", (module, None, "", error.args[0]))
-    for part in module._own():
-        if part.value is inner:
-            path = f"{part.name}.{path}" if path else part.name
-            break
-    error.layer = layer, module, path, message
-    if path:
-        title = layer._title()
-        title = "" if message.startswith(title) else f" ({title})"
-        error.args = (f"{path}{title}: {message}",)

@@ -2,8 +2,17 @@
 
 import numpy as np
 
+from .._core import Box
 
-def find_misfits(places, state):
+
+def plain(value):
+    """The array of a Tensor of ours or of PyTorch's; anything else as it is."""
+    if isinstance(value, Box):
+        return value.data
+    return value.detach() if hasattr(value, "detach") else value
+
+
+def fitted(places, state):
     """``(arrays, wrong)``: the new array of each place, and sentences on what does not fit.
 
     ``places``: for each array the list of its parts (name, value …), several where it is
@@ -26,7 +35,7 @@ def find_misfits(places, state):
 
 def _converted(name, array, own, wrong):
     """A copy of ``array`` in the dtype of ``own``, or None and a sentence in ``wrong``."""
-    array = np.asarray(array)
+    array, own = np.asarray(array), np.asarray(plain(own))
     if array.shape != own.shape:
         wrong.append(f"{name} has shape {array.shape}, expected {own.shape}")
     elif not np.can_cast(array.dtype, own.dtype, "same_kind"):

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from .._tensor import Tensor
 from .._transforms import CONTAINERS
-from ._module import Module, _replaced
+from ._module import Module
+from ._paths import replaced
 
 
 def children(module):
@@ -39,12 +40,12 @@ def rebuild(module, leaves):
         twin = copies[id(m)] = object.__new__(type(m))
         keys = {p.path: p.key for p in m._own() if p.role == "parameter"}
 
-        def replaced(path, value):
+        def new_value(path, value):
             if path in keys:
                 return new[keys[path]]
             return copied(value) if isinstance(value, Module) else value
         for attribute, value in vars(m).items():
-            vars(twin)[attribute] = _replaced(attribute, value, replaced)
+            vars(twin)[attribute] = replaced(attribute, value, new_value)
         twin._roles = replace(m._roles, leaves={path: token[k] for path, k in keys.items()})
         return twin
     return copied(module)
