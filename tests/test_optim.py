@@ -328,6 +328,62 @@ def test_parameter_lists_that_are_refused(make, parameters, error, message):
     assert str(raised.value).startswith(make.__name__)
 
 
+def test_a_parameter_that_is_frozen_for_a_while_goes_on_with_its_state():
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+    opt = optim.Adam(model.named_parameters(), lr=0.1)
+    x = np.ones((5, 3), np.float32)
+
+    def step():
+        (model(x) ** 2).sum().backward()
+        opt.step()
+        opt.zero_grad()
+    step()
+    model[0].freeze()
+    before = model.state_dict()
+    step()
+    after = model.state_dict()
+    assert (before["0.weight"] == after["0.weight"]).all()
+    assert (before["2.weight"] != after["2.weight"]).any()
+    model[0].unfreeze()
+    step()
+    assert (model[0].weight.data != after["0.weight"]).any()
+    assert {k: int(s["step"]) for k, s in opt.state.items()} == {
+        "0.weight": 2, "0.bias": 2, "2.weight": 3, "2.bias": 3}
+
+
+def test_an_optimiser_of_ones_own():
+    class Lion(optim.Optimizer):
+        """Chen et al. (2023), without its weight decay."""
+
+        @staticmethod
+        def rule(w, g, state, t, *, lr):
+            m = state["m"]
+            return w - lr * np.sign(0.9 * m + 0.1 * g), {"m": 0.99 * m + 0.01 * g}
+
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, lr=lr)
+            self._keep("m")
+    w = Tensor(A([1.0, -1.0], np.float32))
+    opt = Lion([w], lr=0.25)
+    w.grad = A([1.0, -2.0], np.float32)
+    opt.step()
+    assert w.data.tolist() == [0.75, -0.75] and w.dtype == np.float32
+    optim.StepLR(opt, 1).step()
+    assert opt.lr == 0.025
+    again = Lion([w], lr=1.0)
+    again.load_state_dict(opt.state_dict())
+    np.testing.assert_equal(again.state_dict(), opt.state_dict())
+
+
+def test_settings_are_loaded_in_any_order():
+    opt = optim.SGD([Tensor([1.0])], momentum=0.9, nesterov=True)
+    state = opt.state_dict()
+    state["settings"] = dict(reversed(state["settings"].items()))
+    other = optim.SGD([Tensor([1.0])], momentum=0.5)
+    other.load_state_dict(state)
+    assert repr(other) == repr(opt)
+
+
 def test_variables_of_a_transform_are_refused():
     with pytest.raises(tn.GraphError, match="leaf Tensors"):
         tn.grad(lambda x: optim.SGD([x]) and x)(1.0)

@@ -178,6 +178,30 @@ def test_bfloat16_of_pytorch(path):
     np.testing.assert_array_equal(found["b"], np.ones(2, np.float32))
 
 
+def test_weights_change_hands_with_pytorch(path):
+    """A network of theirs, through a file of theirs, into ours unrenamed; and back."""
+    torch = pytest.importorskip("torch")
+    package = pytest.importorskip("safetensors.torch")
+
+    def network(library, **dtype):
+        return library.Sequential(
+            library.Conv2d(3, 4, 3, padding=1, **dtype), library.BatchNorm2d(4, **dtype),
+            library.ReLU(), library.MaxPool2d(2), library.Flatten(),
+            library.Linear(16, 5, **dtype), library.LayerNorm(5, **dtype))
+    theirs, ours = network(torch.nn, dtype=torch.float64), network(nn, dtype=np.float64)
+    x = np.random.default_rng(0).normal(size=(6, 3, 4, 4))
+    theirs(torch.tensor(x))                                 # running statistics
+    package.save_file(theirs.state_dict(), path)
+    ours.load_state_dict(tn.load_weights(path))
+    with tn.no_grad(), torch.no_grad():
+        y = ours.eval()(x)
+        np.testing.assert_allclose(y, theirs.eval()(torch.tensor(x)).numpy(), atol=1e-10)
+        tn.save_weights(path, ours)
+        again = network(torch.nn, dtype=torch.float64).eval()
+        again.load_state_dict(package.load_file(path))
+        np.testing.assert_allclose(y, again(torch.tensor(x)).numpy(), atol=1e-10)
+
+
 # ---------------------------------------------------------------- what is refused
 
 TWO = {"a": info("F32", [2], 0, 8), "b": info("U8", [3], 8, 11)}

@@ -1,11 +1,14 @@
 """Models in one file: built again from it alone, or refused with what to do instead."""
 
 import copy
+import inspect
 import json
 import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_nn as tn
 from tinygrad_nn import nn
@@ -130,6 +133,8 @@ def test_classes_and_preprocessing_come_back(path):
     assert found == {"size": 64, "scale": 1 / 255,
                      "mean": [float(np.float32(0.1)), float(np.float32(0.2))], "std": [1, 2.5],
                      "how": {"order": "RGB", "crop": None, "flip": False}}
+    again(path, nn.Linear(6, 2), classes=iter("ab"))
+    assert tn.load_model(path).classes == ("a", "b")
     again(path, nn.Linear(6, 2))
     assert tn.load_model(path)[1:] == (None, None)
     assert set(tn.load_metadata(path)) == {"architecture"}
@@ -301,6 +306,34 @@ def test_architectures_that_are_refused(path, architecture, message):
     with pytest.raises(tn.DataError, match=message) as error:
         tn.load_model(path)
     assert error.value.path == str(path) and str(path) in str(error.value)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200)
+def test_any_architecture_is_built_or_refused(tmp_path_factory, data):
+    """Constructors of the library called with whatever a file may say."""
+    names = st.sampled_from(["CatClassifier", "Module", "Sequential",
+                             *(type(layer).__name__ for layer, _ in LAYERS)])
+    leaves = (st.none() | st.booleans() | st.integers(-1, 4) | st.floats(-1, 2)
+              | st.sampled_from(["tanh", {"dtype": "float64"}, {"function": "np.tanh"}]))
+    value = st.recursive(leaves, lambda v: st.lists(v, max_size=3) | st.builds(
+        lambda v: {"tuple": v}, st.lists(v, max_size=3)), max_leaves=4)
+
+    def module(inner):
+        name = data.draw(names)
+        cls = getattr(nn, name, CatClassifier)
+        arguments = [p for p in inspect.signature(cls).parameters if p not in ("rng", "randn")]
+        chosen = data.draw(st.sets(st.sampled_from(arguments))) if arguments else ()
+        return {"module": name, "config": {k: data.draw(inner) for k in chosen}}
+    architecture = module(value | st.builds(lambda _: module(value), st.none()))
+    path = tmp_path_factory.getbasetemp() / "any_model"
+    tn.save_weights(path, {}, {"architecture": json.dumps(architecture)})
+    try:
+        model = tn.load_model(path).model
+    except tn.DataError as error:
+        assert error.path == str(path)
+    else:
+        assert not model.state_dict()
 
 
 def test_other_files_that_are_refused(path):

@@ -53,9 +53,10 @@ def save_model(path, model, classes=None, preprocessing=None):
     _check_twin(model, architecture, writer.known)
     metadata = {"architecture": json.dumps(architecture)}
     if classes is not None:
-        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        names = list(classes)
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in names):
             raise TypeError(f"save_model: classes must be a list of names, got {classes!r}")
-        metadata["classes"] = json.dumps(list(classes))
+        metadata["classes"] = json.dumps(names)
     if preprocessing is not None:
         if not isinstance(preprocessing, dict):
             raise TypeError("save_model: preprocessing must be a dict, got "
@@ -89,8 +90,7 @@ def load_model(path, known=()):
         names = _loaded(metadata, "classes", list)
         return SavedModel(model.eval(), None if names is None else tuple(names),
                           _loaded(metadata, "preprocessing", dict))
-    except (TypeError, ValueError, ArithmeticError, LookupError, MemoryError,
-            RecursionError) as error:
+    except Exception as error:      # a constructor raises anything on what a file may say
         raise DataError(f"{path}: the model cannot be built: {error}", path) from error
 
 
@@ -123,7 +123,7 @@ class _Writer:
     """Writes values as JSON, and notes the classes that it meets and modules met before."""
 
     def __init__(self):
-        self.known, self.places = {}, {}
+        self.known, self.places, self.library = {}, {}, _library()
         self.functions = {id(f): name for name, f in _functions().items()}
 
     def write(self, value, where):
@@ -154,7 +154,7 @@ class _Writer:
         if id(module) in self.places:
             return {"again": self.places[id(module)]}
         if self.known.setdefault(cls.__name__, cls) is not cls or (
-                _library().get(cls.__name__, cls) is not cls):
+                self.library.get(cls.__name__, cls) is not cls):
             raise TypeError(f"save_model: {where} is of a class {cls.__name__} and there is "
                             "another one of that name, rename yours")
         config = {name: self.write(plain(v), f"{cls.__name__}({name}=…)")

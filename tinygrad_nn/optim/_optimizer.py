@@ -12,6 +12,7 @@ from numbers import Real
 
 import numpy as np
 
+from .._core import astype
 from .._errors import GraphError, ShapeError
 from .._tensor import Tensor
 from ._strips import update
@@ -65,12 +66,14 @@ class Momentum(Number):
 
 
 class Optimizer:
-    """The base of the optimisers; a subclass names its ``rule`` and its settings.
+    """The base of the optimisers.
 
     ``parameters``: leaf Tensors in a list or other iterable, e.g. ``model.parameters()``; or
     pairs (name, Tensor), e.g. ``model.named_parameters()``: then the state is kept by name and
     not by position. Settings are attributes; ``opt.lr = 0.01`` changes one between steps.
-    Parameter groups are not supported: build an optimiser for each group.
+    Parameter groups are not supported: build an optimiser for each group. A subclass has a
+    ``rule`` (see `_rules`), gives its settings to this constructor and calls ``_keep(name)``
+    for each array of its state.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> w = tn.Tensor(np.array([1.0, 2.0]))
@@ -111,7 +114,8 @@ class Optimizer:
             if p.grad is not None:
                 arrays = dict(kept)
                 t = arrays.pop("step") + 1
-                p.data, arrays = update(self.rule, p.data, p.grad, arrays, t, self.settings)
+                w, arrays = update(self.rule, p.data, p.grad, arrays, t, self.settings)
+                p.data = astype(w, p.dtype)
                 self.state[key] = {"step": t, **arrays}
 
     def zero_grad(self):
@@ -144,8 +148,8 @@ class Optimizer:
                  for key, p in zip(self.state, self.parameters, strict=True)}
         before, self.settings = self.settings, {}
         try:
-            for name, value in state_dict["settings"].items():
-                setattr(self, name, value)
+            for name in before:                 # in this order: one may depend on another
+                setattr(self, name, state_dict["settings"][name])
         except (TypeError, ValueError):
             self.settings = before
             raise
