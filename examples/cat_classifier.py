@@ -4,14 +4,14 @@
     python examples/cat_classifier.py --data FOLDER     photos, a sub-folder for each class
     python examples/cat_classifier.py --data FOLDER --size 128
     python examples/cat_classifier.py --course FOLDER   the course's two .h5 files
+    python examples/cat_classifier.py --model FILE --predict PICTURE ...
 
 It prints the cost while it learns, the accuracy on pictures that it has not seen beside what
 always saying the commoner class would reach, and saves the cost curve, a gallery of the
-pictures it got wrong, and the weights.
+pictures it got wrong, and the model, one file from which ``--model`` predicts.
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -100,7 +100,7 @@ def course(folder, iterations=2500, print=print):
 
 
 def photos(folder, options):
-    """Train on an image folder, look at the held-out fifth, save pictures and weights."""
+    """Train on an image folder, look at the held-out fifth, save pictures and model."""
     everything = data.read_folder(folder, options.size)
     if len(everything.classes) != 2:
         raise tn.DataError(f"{folder} holds {len(everything.classes)} classes "
@@ -131,14 +131,29 @@ def photos(folder, options):
           f"{right[held_out].mean():.1%} on those it had not seen "
           f"(always saying the commoner class: {majority:.1%})")
     save_results(options.out, model, costs, everything, p, held_out[~right[held_out]], options)
-    for path in options.predict or [everything.paths[held_out[0]]]:
-        q = probabilities(model, flat(data.read_image(path, options.size)[None]))[0]
-        name, sure = (positive, q) if q > 0.5 else (other, 1 - q)
+    predict(model, everything.classes, options.size,
+            options.predict or [everything.paths[held_out[0]]])
+
+
+def predict(model, classes, size, paths):
+    """Say of each picture what it shows."""
+    for path in paths:
+        q = probabilities(model, flat(data.read_image(path, size)[None]))[0]
+        name, sure = (classes[1], q) if q > 0.5 else (classes[0], 1 - q)
         print(f"{path}: {name} ({sure:.1%})")
 
 
+def saved(file, paths):
+    """Predict with a model that an earlier run saved."""
+    model, classes, preprocessing = tn.load_model(file)
+    if classes is None or len(classes) != 2 or "size" not in (preprocessing or {}):
+        raise tn.DataError(f"{file} is no model of this example: it lacks the names of two "
+                           "classes or the size of the pictures", file)
+    predict(model, classes, preprocessing["size"], paths)
+
+
 def save_results(folder, model, costs, images, p, wrong, options):
-    """Cost curve, gallery of the mislabelled pictures and weights, in ``folder``."""
+    """Cost curve, gallery of the mislabelled pictures and the model, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures.cost_curve(costs, folder / "cost.png",
                         title=f"Cost of {len(costs)} iterations, learning rate "
@@ -148,14 +163,10 @@ def save_results(folder, model, costs, images, p, wrong, options):
     captions = [f"{images.classes[images.y[i]]}\n{p[i]:.0%} {positive}" for i in wrong]
     pictures.gallery(images.x[wrong], captions, folder / "mislabelled.png",
                      title=f"Mislabelled: {len(wrong)} held-out pictures")
-    part = folder / ".weights.part"
-    with part.open("wb") as f:
-        np.savez(f, **model.state_dict())
-        f.flush()
-        os.fsync(f.fileno())
-    part.replace(folder / "weights.npz")
+    tn.save_model(folder / "model.safetensors", model, classes=images.classes,
+                  preprocessing={"size": options.size, "scale": 1 / 255, "flat": True})
     print(f"Saved {folder / 'cost.png'}, {folder / 'mislabelled.png'} and "
-          f"{folder / 'weights.npz'}")
+          f"{folder / 'model.safetensors'}")
 
 
 def drawings(options):
@@ -190,6 +201,8 @@ def arguments(argv):
     source.add_argument("--course", metavar="FOLDER", type=Path,
                         help="the folder of train_catvnoncat.h5 and test_catvnoncat.h5: the "
                              "course's experiment to the letter")
+    source.add_argument("--model", metavar="FILE", type=Path,
+                        help="a model that an earlier run saved: no training, --predict only")
     parser.add_argument("--size", type=whole, default=64, help="pixels a side (64)")
     parser.add_argument("--layers", type=sizes, default=(20, 7, 5),
                         help="the hidden layers (20,7,5)")
@@ -204,7 +217,10 @@ def arguments(argv):
                         help="the folder for what is saved (cat_classifier_output)")
     parser.add_argument("--predict", nargs="+", type=Path, metavar="FILE",
                         help="pictures to classify afterwards")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.model and not options.predict:
+        parser.error("--model needs --predict")
+    return options
 
 
 def main(argv=None):
@@ -213,6 +229,8 @@ def main(argv=None):
     try:
         if options.course:
             course(options.course, options.iterations or 2500)
+        elif options.model:
+            saved(options.model, options.predict)
         else:
             options.iterations = options.iterations or (2500 if options.data else 1250)
             photos(options.data or drawings(options), options)

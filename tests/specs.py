@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_nn as tn
 from tinygrad_nn._core import astype, getitem
-from tinygrad_nn.nn import _losses
+from tinygrad_nn.nn import _cross_entropy, _losses
 from tinygrad_nn.rules import _norms, _products, _shape
 
 BROADCAST = "broadcast"
@@ -56,8 +56,12 @@ def calls(fn, *variants, domain="real", shapes=AXES):
 for _fn in (np.negative, np.positive, np.square, np.exp, np.exp2, np.expm1, np.sin, np.cos,
             np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.absolute, np.fabs, np.deg2rad,
             np.rad2deg, np.radians, np.degrees, np.nan_to_num, np.reciprocal, np.cbrt,
-            tn.relu, tn.sigmoid, tn.softplus):
+            tn.relu, tn.sigmoid, tn.softplus, tn.leaky_relu, tn.elu, tn.silu, tn.gelu, tn.erf,
+            tn.erfc):
     row(_fn)
+calls(tn.leaky_relu, {"negative_slope": 0.3}, {"negative_slope": -2.0})
+calls(tn.elu, {"alpha": 0.6})
+calls(tn.gelu, {"approximate": "tanh"})
 for _fn in (np.sqrt, np.log, np.log2, np.log10, np.log1p):
     row(_fn, "positive")
 for _fn in (np.tan, np.arcsin, np.arccos, np.arctanh):
@@ -81,6 +85,11 @@ row(np.clip, "real", call=lambda x: x.clip(min=-1.0), note="method, below only")
 row(_losses._bernoulli_loss, "unit", "unit", shapes=BROADCAST,
     call=lambda p, t: _losses._bernoulli_loss(0.5 + p / 2, 0.5 + t / 2))
 row(_losses._bernoulli_loss_of_logits, "real", "unit", shapes=BROADCAST)
+calls(_losses._huber, {"delta": 1.0}, {"delta": 0.45})
+_picks = {"index": np.array([1, 5, 3]), "scale": np.array([0.5, -2.0, 3.0])}
+calls(_cross_entropy._picked, _picks, {**_picks, "scale": -0.25}, {**_picks, "total": True},
+      shapes=[((2, 3),)])
+calls(_cross_entropy._put_back, {**_picks, "into": (2, 3)}, shapes=[((3,),), ((),)])
 
 # ---------------------------------------------------------------- reductions
 _axes = [{}, {"axis": 0}, {"axis": -1, "keepdims": True}]

@@ -26,10 +26,10 @@ def test_drawings_take_the_path_of_photos(tmp_path, capsys, few_drawings):
     for name in ("cost.png", "mislabelled.png"):
         with Image.open(tmp_path / name) as image:
             assert image.size[0] > 300
-    weights = np.load(tmp_path / "weights.npz", allow_pickle=False)
+    weights = tn.load_weights(tmp_path / "model.safetensors")
     assert weights["layers.0.weight"].shape == (20, 16 * 16 * 3)
     model = tn.models.CatClassifier((768, 20, 7, 5, 1))
-    model.load_state_dict(dict(weights))
+    model.load_state_dict(weights)
 
 
 def test_layers_start_scale_and_prediction(tmp_path, capsys, few_drawings):
@@ -40,7 +40,18 @@ def test_layers_start_scale_and_prediction(tmp_path, capsys, few_drawings):
                                 str(tmp_path), "--predict", picture])
     text = capsys.readouterr().out
     assert code == 0 and "Network [192, 7, 1]" in text and "drawings" not in text
-    assert f"{picture}: " in text
+    verdict = next(line for line in text.splitlines() if line.startswith(f"{picture}: "))
+    file = str(tmp_path / "model.safetensors")
+    assert cat_classifier.main(["--model", file, "--predict", picture, picture]) == 0
+    assert capsys.readouterr().out.splitlines() == [verdict, verdict]
+
+
+def test_a_model_file_must_say_what_a_prediction_needs(tmp_path, capsys):
+    file = tmp_path / "m.safetensors"
+    for classes, preprocessing in ((None, None), (["a", "b"], None), (["a"], {"size": 8})):
+        tn.save_model(file, tn.nn.Linear(192, 1), classes, preprocessing)
+        assert cat_classifier.main(["--model", str(file), "--predict", "x.png"]) == 1
+        assert "is no model of this example" in capsys.readouterr().err
 
 
 def test_it_learns(tmp_path, few_drawings):
@@ -54,6 +65,7 @@ def test_it_learns(tmp_path, few_drawings):
 @pytest.mark.parametrize(("argv", "sentence"), [
     (["--data", "nowhere"], "nowhere"),
     (["--course", "nowhere"], "nowhere"),
+    (["--model", "nowhere", "--predict", "x.png"], "nowhere"),
 ])
 def test_failures_are_one_sentence_and_code_1(argv, sentence, tmp_path, capsys):
     assert cat_classifier.main([*argv, "--out", str(tmp_path)]) == 1
@@ -71,7 +83,8 @@ def test_three_classes_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("argv", [["--size", "0"], ["--layers", "7,x"], ["--data"],
-                                  ["--data", "a", "--course", "b"], ["--iterations", "-3"]])
+                                  ["--data", "a", "--course", "b"], ["--iterations", "-3"],
+                                  ["--model", "m"], ["--model", "m", "--data", "a"]])
 def test_wrong_usage_is_code_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         cat_classifier.main(argv)

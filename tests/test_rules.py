@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import specs_linalg  # noqa: F401  they add their rows
 import specs_more  # noqa: F401
+import specs_networks  # noqa: F401
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from specs import ROWS, ZEROS

@@ -8,7 +8,8 @@
     tn.grad(f)(x), tn.jvp(f, (x,), (v,))  # functions of functions, nested to any depth
 
 `tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the
-table of derivatives and the way to add to it.
+table of derivatives and the way to add to it. `tn.save_weights` and `tn.load_weights` keep
+arrays in safetensors files, `tn.save_model` and `tn.load_model` whole models.
 """
 
 import importlib
@@ -42,7 +43,20 @@ from ._transforms import (
     value_and_grad,
     vjp,
 )
-from .rules import log_softmax, logsumexp, relu, sigmoid, softmax, softplus
+from .rules import (
+    elu,
+    erf,
+    erfc,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    logsumexp,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
 
 __version__ = "0.1.0"
 
@@ -63,12 +77,20 @@ __all__ = [
     "custom_vjp",
     "data",
     "debug_nans",
+    "elu",
+    "erf",
+    "erfc",
+    "gelu",
     "grad",
     "gradcheck",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "leaky_relu",
+    "load_metadata",
+    "load_model",
+    "load_weights",
     "log_softmax",
     "logsumexp",
     "models",
@@ -79,7 +101,10 @@ __all__ = [
     "relu",
     "remat",
     "rules",
+    "save_model",
+    "save_weights",
     "sigmoid",
+    "silu",
     "softmax",
     "softplus",
     "stop_gradient",
@@ -88,7 +113,14 @@ __all__ = [
 ]
 
 
+FILES = {"load_metadata": "_safetensors", "load_weights": "_safetensors",
+         "save_weights": "_safetensors", "load_model": "_saved_model",
+         "save_model": "_saved_model"}
+
+
 def __getattr__(name):
     if name in ("data", "models", "nn", "optim"):         # imported when first used
         return importlib.import_module(f".{name}", __name__)
+    if name in FILES:
+        return getattr(importlib.import_module(f".{FILES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

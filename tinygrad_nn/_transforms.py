@@ -2,8 +2,8 @@
 
 Every running transform has a level of its own, from one counter; a transform that starts later
 is nested deeper or independent, so a larger number is always the inner one and nothing has to
-be undone when a function raises. Arguments may be arrays or lists, tuples and dicts of arrays:
-the types in `CONTAINERS`.
+be undone when a function raises. Arguments may be arrays or trees of arrays: lists, tuples and
+dicts, and what else stands in `CONTAINERS` (the modules of `nn` put themselves there).
 """
 
 import functools
@@ -85,6 +85,8 @@ def _trace(f, args, kwargs, numbers, has_aux):
         except TypeError as error:
             raise TypeError(f"argument {k} cannot be differentiated: {error}") from None
     variables = [args[k] for k in numbers]
+    for k in numbers:                       # f may change the lists and modules that it gets
+        args[k] = tree_map(lambda v: v, args[k])
     y = f(*args, **kwargs)
     if has_aux:
         if not (isinstance(y, tuple) and len(y) == 2):

@@ -2,8 +2,8 @@
 
 ``OPS``: operator (or ``operator/variant``) -> a function of PyTorch's arguments, arrays in
 their place. Left out: complex and sparse results, random numbers, convolution, pooling and
-interpolation of pictures, the error function and its like, which NumPy has not; what writes in
-place (put, scatter); most second names of an operator (view_copy, __radd__).
+interpolation of pictures, special functions that NumPy has not; what writes in place (put,
+scatter); most second names of an operator (view_copy, __radd__).
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ ELEMENTWISE = {
     "round": lambda x, decimals=0: np.round(x, decimals),
     "frac": lambda x: x - np.trunc(x),
     "rsqrt": lambda x: 1 / np.sqrt(x),
-    "sigmoid": tn.sigmoid,
+    "sigmoid": tn.sigmoid, "erf": tn.erf, "erfc": tn.erfc,
     "logit": lambda x, eps=None: _logit(x if eps is None else np.clip(x, eps, 1 - eps)),
     "special.entr": lambda x: np.where(x < 0, -np.inf, -_x_log(x, x)),
 

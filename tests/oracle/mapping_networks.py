@@ -43,12 +43,6 @@ def _smooth_l1(x, y, beta=1.0, reduction="mean"):
                    reduction)
 
 
-def _huber(x, y, reduction="mean", delta=1.0, weight=None):
-    d = np.abs(x - y)
-    d = np.where(d <= delta, d * d / 2, delta * (d - delta / 2))
-    return reduced(d if weight is None else weight * d, reduction)
-
-
 def _cross_entropy_of_probabilities(p, y, weight=None, reduction="mean"):
     loss = -(y * np.maximum(np.log(p), -100.0) + (1 - y) * np.maximum(np.log1p(-p), -100.0))
     return reduced(loss if weight is None else weight * loss, reduction)
@@ -166,7 +160,7 @@ NETWORKS = {
     "softmax": _softmax(tn.softmax), "log_softmax": _softmax(tn.log_softmax),
     "nn.functional.softmin": _softmax(tn.softmax, -1),
     "nn.functional.logsigmoid": lambda x: -tn.softplus(-x),
-    "nn.functional.silu": lambda x: x * tn.sigmoid(x),
+    "nn.functional.silu": tn.silu, "nn.functional.gelu": tn.gelu,
     "nn.functional.mish": lambda x: x * np.tanh(tn.softplus(x)),
     "nn.functional.softsign": lambda x: x / (1 + np.abs(x)),
     "nn.functional.tanhshrink": lambda x: x - np.tanh(x),
@@ -175,8 +169,7 @@ NETWORKS = {
         x, min_val, max_val),
     "nn.functional.hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "nn.functional.hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "nn.functional.leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
-    "nn.functional.elu": _elu,
+    "nn.functional.leaky_relu": tn.leaky_relu, "nn.functional.elu": tn.elu,
     "nn.functional.celu": lambda x, alpha=1.0: _elu(x, alpha, 1.0, alpha),
     "nn.functional.selu": lambda x: _elu(x, 1.6732632423543772, 1.0507009873554805),
     "nn.functional.threshold": lambda x, at, value: np.where(x > at, x, value),
@@ -186,10 +179,9 @@ NETWORKS = {
     "nn.functional.prelu": _prelu,
     "nn.functional.glu": _glu,
 
-    "nn.functional.mse_loss": lambda x, y, reduction="mean": reduced((x - y) ** 2, reduction),
-    "nn.functional.l1_loss": lambda x, y, reduction="mean": reduced(np.abs(x - y), reduction),
+    "nn.functional.mse_loss": tn.nn.mse_loss, "nn.functional.l1_loss": tn.nn.l1_loss,
+    "nn.functional.huber_loss": tn.nn.huber_loss,
     "nn.functional.smooth_l1_loss": _smooth_l1,
-    "nn.functional.huber_loss": _huber,
     "nn.functional.binary_cross_entropy": _cross_entropy_of_probabilities,
     "nn.functional.binary_cross_entropy_with_logits": _cross_entropy_of_logits,
     "nn.functional.kl_div": _divergence,

@@ -1,0 +1,58 @@
+"""Rows for convolution, pooling and normalisation."""
+
+import numpy as np
+from specs import ZEROS, row
+
+from tinygrad_nn.rules import _convolution, _normalization, _pooling
+from tinygrad_nn.rules._convolution import Steps
+
+# ---------------------------------------------------------------- convolution
+# (images, kernels, gradients) and how: plain; strided with uneven padding; dilated; groups;
+# each channel by itself, and one that leaves pixels unused
+_no, _one = ((0, 0), (0, 0)), (1, 1)
+_how = [(((1, 2, 3, 3), (2, 2, 2, 2), (1, 2, 2, 2)), Steps(_one, _no, _one, 1)),
+        (((2, 1, 3, 4), (1, 1, 2, 3), (2, 1, 2, 2)), Steps((2, 3), ((1, 0), (1, 2)), _one, 1)),
+        (((1, 1, 4, 3), (2, 1, 2, 2), (1, 2, 3, 1)), Steps(_one, ((0, 1), (0, 0)), (2, 2), 1)),
+        (((1, 4, 2, 2), (2, 2, 1, 2), (1, 2, 2, 1)), Steps(_one, _no, _one, 2)),
+        (((1, 2, 3, 2), (2, 1, 2, 1), (1, 2, 1, 1)), Steps((2, 2), _no, _one, 2)),
+        (((0, 1, 2, 2), (1, 1, 1, 1), (0, 1, 2, 2)), Steps(_one, _no, _one, 1))]
+for (_x, _w, _g), _h in _how:
+    row(_convolution._conv2d, "real", "real", shapes=[(_x, _w)], note=str(tuple(_h)),
+        call=lambda x, w, h=_h: _convolution._conv2d(x, w, how=h))
+    row(_convolution._conv2d_with_bias, "real", "real", "real", shapes=[(_x, _w, _w[:1])],
+        call=lambda x, w, b, h=_h: _convolution._conv2d_with_bias(x, w, b, how=h),
+        note=str(tuple(_h)))
+    row(_convolution._conv2d_dx, "real", "real", shapes=[(_g, _w)], note=str(tuple(_h)),
+        call=lambda g, w, h=_h, s=_x: _convolution._conv2d_dx(g, w, into=s, how=h))
+    row(_convolution._conv2d_dw, "real", "real", shapes=[(_g, _x)], note=str(tuple(_h)),
+        call=lambda g, x, h=_h, s=_w: _convolution._conv2d_dw(g, x, into=s, how=h))
+
+# ---------------------------------------------------------------- pooling: (images, windows)
+for _x, _n, _windows in (((1, 2, 4, 4), (2, 2), ((2, 2), (2, 2), _no)),
+                         ((2, 1, 4, 3), (2, 2), ((3, 2), (2, 1), ((1, 1), (0, 0)))),
+                         ((1, 1, 3, 5), (2, 2), ((1, 2), (2, 3), _no)),
+                         ((0, 2, 2, 2), (1, 1), ((2, 2), (2, 2), _no))):
+    _cells = np.arange(np.prod((*_x[:2], *_n))).reshape(*_x[:2], *_n) % 2
+    row(_pooling._largest, shapes=[(_x,)], note=str(_windows),
+        call=lambda x, w=_windows: _pooling._largest(x, *_pooling._maxima(x, windows=w),
+                                                     windows=w))
+    row(_pooling._pick, shapes=[(_x,)], note=str(_windows),
+        call=lambda x, c=_cells, w=_windows: _pooling._pick(x, c, windows=w))
+    row(_pooling._put, shapes=[((*_x[:2], *_n),)], note=str(_windows),
+        call=lambda g, c=_cells, w=_windows, i=_x[2:]: _pooling._put(g, c, image=i, windows=w))
+    row(_pooling._total, shapes=[(_x,)], note=str(_windows),
+        call=lambda x, w=_windows: _pooling._total(x, windows=w))
+    row(_pooling._spread, shapes=[((*_x[:2], *_n),)], note=str(_windows),
+        call=lambda g, w=_windows, i=_x[2:]: _pooling._spread(g, image=i, windows=w))
+ZEROS.append((_pooling._maxima, lambda x: _pooling._maxima(
+    np.reshape(x, (1, 1, 1, 3)), windows=((1, 2), (1, 1), _no))))
+for _n in (1, 2, 3, 5):
+    row(_pooling._parts, shapes=[((1, 2, 3, 2),)], note=f"{_n}",
+        call=lambda x, n=_n: _pooling._parts(x, n=n))
+    row(_pooling._parts_back, shapes=[((1, 2, _n, 2),)], note=f"{_n}",
+        call=lambda g: _pooling._parts_back(g, size=3))
+
+# ---------------------------------------------------------------- normalisation
+for _axes in ((0,), (1,), (0, 2)):
+    row(_normalization.standardize, shapes=[((2, 3, 2),), ((3, 2, 1),)], note=str(_axes),
+        call=lambda x, axes=_axes: _normalization.standardize(x, axes=axes, eps=0.1))

@@ -1,0 +1,28 @@
+"""Writing files so that a failure half way leaves what was there."""
+
+import contextlib
+import os
+import secrets
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A binary file to write; when the block ends well it takes the place of ``path``.
+
+    It lies beside ``path`` under a name of its own, and is flushed to the disk before it is
+    renamed, so other processes see the old file or the whole new one. If anything fails, it is
+    deleted and the old file stays. Where ``path`` is a symbolic link, the file it points to is
+    replaced.
+    """
+    target = os.path.realpath(path)
+    part = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.part")
+    try:
+        with open(part, "xb") as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
