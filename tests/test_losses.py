@@ -141,6 +141,17 @@ def test_huber_delta(delta):
         nn.huber_loss(np.zeros(2), np.zeros(2), delta=delta)
 
 
+def test_settings_of_double_precision_do_not_promote():
+    z, one = Tensor(np.zeros((2, 3), np.float32)), np.float64(1.0)
+    x = z[:, 0]
+    for loss in (nn.huber_loss(x, np.ones(2), delta=one), nn.cross_entropy(
+            z, [0, 1], weight=np.ones(3), label_smoothing=one / 8), nn.cross_entropy(
+            z, np.full((2, 3), 1 / 3), weight=np.ones(3), label_smoothing=one / 8),
+            nn.mse_loss(x, np.ones(2)), nn.nll_loss(z, [0, 1], weight=np.ones(3)),
+            tn.leaky_relu(x, one), tn.elu(x, one)):
+        assert loss.dtype == np.float32
+
+
 def test_lists_and_integers_are_predictions_too():
     assert nn.mse_loss([1, 2], [1, 4]) == 2.0
     assert nn.l1_loss(A([1, 2]), [0.5, 2]) == 0.25

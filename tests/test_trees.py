@@ -102,6 +102,19 @@ def test_containers_keep_their_kind():
     assert tn.grad(lambda t: t[0][0] * t[0][1][0] * t[0][1][1][0])(nested) == [[6, [3, (2,)]]]
 
 
+def test_a_function_may_change_the_containers_it_gets():
+    def f(p):
+        p["w"][0] = p["w"].pop() * p.pop("b")
+        return np.sum(p["w"][0])
+    tree = {"w": [1.0, 2.0], "b": A([3.0, 4.0])}
+    g = tn.grad(f)(tree)
+    assert list(g) == ["w", "b"] and g["w"][0] == 0 and g["w"][1] == 7
+    np.testing.assert_array_equal(g["b"], [2, 2])
+    assert tree["w"] == [1.0, 2.0] and "b" in tree
+    y, pullback = tn.vjp(f, tree)
+    assert y == 14 and pullback(1.0)[0]["w"][1] == 7
+
+
 def test_a_tree_used_in_two_arguments():
     p = [1.0, 2.0]
     a, b = tn.grad(lambda p, q: p[0] * q[1], argnums=(0, 1))(p, p)

@@ -158,9 +158,10 @@ def value_and_grad(f, argnums=0, has_aux=False):
 def grad(f, argnums=0, has_aux=False):
     """The gradient of a scalar function of arrays, as a function.
 
-    ``argnums``: the position(s) of the argument(s); each an array, a float, or a list, tuple or
-    dict of them. The gradient has that form, and shape and dtype of each leaf. With ``has_aux``
-    the function returns ``(value, aux)`` and the gradient comes as ``(gradient, aux)``.
+    ``argnums``: the position(s) of the argument(s); each an array, a float, or a list, tuple,
+    dict or module of them. The gradient has that form, and shape and dtype of each leaf. With
+    ``has_aux`` the function returns ``(value, aux)`` and the gradient comes as ``(gradient,
+    aux)``.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> tn.grad(lambda x: np.sum(x ** 3))(np.array([1.0, 2.0]))

@@ -56,6 +56,7 @@ def cross_entropy(z, t, weight=None, reduction="mean", label_smoothing=0.0):
     name = "cross_entropy"
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}: label_smoothing must lie in 0..1, got {label_smoothing!r}")
+    label_smoothing = float(label_smoothing)        # a float64 of NumPy's would promote
     z = _predictions(name, z)
     t = t if isinstance(t, Box) else np.asarray(t)
     weight = _class_weights(name, z, weight)

@@ -77,7 +77,7 @@ def huber_loss(x, t, reduction="mean", delta=1.0):
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta!r}")
     x, t = pair("huber_loss", x, t)
-    return reduced("huber_loss", _huber(x - t, delta=delta), reduction)
+    return reduced("huber_loss", _huber(x - t, delta=float(delta)), reduction)
 
 
 def hinge_loss(x, t, reduction="mean"):

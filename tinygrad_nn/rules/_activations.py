@@ -54,7 +54,7 @@ def leaky_relu(x, negative_slope=0.01):
     >>> tn.leaky_relu(np.array([-2.0, 3.0]), 0.25)
     array([-0.5,  3. ])
     """
-    return np.where(np.greater(x, 0), x, negative_slope * np.asarray(x))
+    return np.where(np.greater(x, 0), x, float(negative_slope) * np.asarray(x))
 
 
 @primitive
@@ -65,7 +65,7 @@ def elu(x, alpha=1.0):
     >>> tn.elu(np.array([-np.inf, 0.0, 3.0]))
     array([-1.,  0.,  3.])
     """
-    return np.where(np.greater(x, 0), x, alpha * np.expm1(np.minimum(x, 0)))
+    return np.where(np.greater(x, 0), x, float(alpha) * np.expm1(np.minimum(x, 0)))
 
 
 @primitive
