@@ -122,7 +122,10 @@ class _Problem:
             self.evaluations += 1
             moved = list(self.leaves)
             moved[i] = np.asarray(moved[i] + t * v)
-            return _flat(self.f(*self.copies(moved)))
+            try:
+                return _flat(self.f(*self.copies(moved)))
+            except (ValueError, ArithmeticError):           # the step left the domain of f
+                return np.full(self.y.shape, np.nan)
         return slope(curve, self.y, self.eps, start)
 
     def claim(self, mode, i, v, u=None, leaves=None):
