@@ -3,7 +3,7 @@
 import numpy as np
 from specs import ZEROS, row
 
-from tinygrad_nn.rules import _convolution, _normalization, _pooling
+from tinygrad_nn.rules import _activations, _convolution, _normalization, _pooling
 from tinygrad_nn.rules._convolution import Steps
 
 # ---------------------------------------------------------------- convolution
@@ -56,3 +56,6 @@ for _n in (1, 2, 3, 5):
 for _axes in ((0,), (1,), (0, 2)):
     row(_normalization.standardize, shapes=[((2, 3, 2),), ((3, 2, 1),)], note=str(_axes),
         call=lambda x, axes=_axes: _normalization.standardize(x, axes=axes, eps=0.1))
+
+# ---------------------------------------------------------------- the slope of relu
+row(_activations._where_positive, "real", "real", shapes=[((3,), (3,)), ((2, 3), (2, 3))])

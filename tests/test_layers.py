@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import LAYOUTS, laid_out
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn
@@ -185,6 +186,28 @@ def test_flatten(arguments, shape, result):
 def test_axes_that_are_none(arguments, shape):
     with pytest.raises(tn.ShapeError, match=r"there are no such axes in shape \("):
         nn.Flatten(*arguments)(np.ones(shape))
+
+
+# ---------------------------------------------------------------- selections of large arrays
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(300, 500), (40, 50), (5,)])
+def test_the_slope_of_relu_is_zero_whatever_arrives(shape, layout, dtype):
+    x = laid_out(RNG.standard_normal(shape).astype(dtype), layout)
+    g = laid_out(RNG.standard_normal(shape).astype(dtype), layout)
+    g = np.where(RNG.random(shape) < 0.1, np.array([np.nan], dtype), g)
+    t = Tensor(x)
+    tn.relu(t).backward(g)
+    np.testing.assert_array_equal(t.grad, np.where(x > 0, g, 0))
+    assert t.grad.dtype == dtype
+    t.grad = None
+    np.where(x > 0, t, 1).backward(g)
+    np.testing.assert_array_equal(t.grad, np.where(x > 0, g, 0))
+    slope = tn.jvp(lambda x: tn.relu(x) + np.maximum(x, 0.0), (x,), (g,))[1]
+    np.testing.assert_array_equal(slope, np.where(x > 0, 2 * g, 0))
+    rows = tn.vjp(tn.relu, x)[1]
+    np.testing.assert_array_equal(rows(g)[0], np.where(x > 0, g, 0))
 
 
 # ---------------------------------------------------------------- layers composed

@@ -10,7 +10,7 @@ exponential linear units* (2016).
 import numpy as np
 
 from .._core import primitive
-from .._table import elementwise, kink, rule, select
+from .._table import elementwise, keep, kink, masked, rule, select
 from ._erf import erfc
 from ._reductions import spread
 
@@ -20,12 +20,29 @@ GATE_ENDS = 1e3
 ROOT_HALF, NORMAL = float(np.sqrt(0.5)), float(1 / np.sqrt(2 * np.pi))
 LINE = float(2 * np.sqrt(2 / np.pi))                # of the argument of gelu's tanh, doubled
 CUBE = 0.044715 * LINE
+STRIP = 1 << 16                                     # elements handled at a time
 
 
 @primitive
 def relu(x):
     """max(x, 0), elementwise; its derivative at 0 is 0."""
     return np.maximum(x, 0)
+
+
+@primitive
+def _where_positive(g, y):
+    """``g`` where y > 0, else exactly 0; in strips, so that no mask of their size is made.
+
+    At the peak of a training step of a CNN this mask is the one array that can be saved.
+    """
+    if y.size <= STRIP:
+        return keep(g, y > 0)
+    with np.nditer([g, y, None], ["external_loop", "buffered"],
+                   [["readonly"], ["readonly"], ["writeonly", "allocate"]],
+                   op_dtypes=[g.dtype, y.dtype, g.dtype], buffersize=STRIP) as strips:
+        for part, values, out in strips:
+            masked(part, values > 0, out=out)
+        return strips.operands[2]
 
 
 @primitive
@@ -159,7 +176,8 @@ def _gelu_slope(x, approximate="none"):
     return _gate(x, approximate) + inner * _gate_slope(inner, approximate)
 
 
-select(relu, lambda y: y > 0)
+select(relu, lambda g, y: _where_positive(g, y))
+select(_where_positive, lambda g, b: _where_positive(g, b), None)
 elementwise(sigmoid, lambda y: y * (1 - y))
 elementwise(softplus, lambda x: sigmoid(x))
 elementwise(leaky_relu, lambda g, x, negative_slope=0.01:

@@ -7,6 +7,7 @@ for each cell, block by block of planes, so that what is in the making stays in 
 
 import numpy as np
 
+from .._table import masked
 from ._windows import extents, reach
 
 BLOCK = 2 ** 17                 # pixels handled at a time: 512 kB in float32
@@ -95,21 +96,10 @@ def put(g, chosen, image, kernel, stride, padding):
         for k, at, pixels in cells:
             mask = numbers[at] == k
             if cells.apart:
-                _only(part[at], mask, total[pixels])
+                masked(part[at], mask, out=total[pixels])
             else:
-                total[pixels] += _only(part[at], mask, np.empty(mask.shape, g.dtype))
+                total[pixels] += masked(part[at], mask)
     return dx
-
-
-def _only(g, mask, out):
-    """``g`` where ``mask``, elsewhere 0, also where g is not finite: its bits times 0 or 1,
-    four times as fast as np.where or a masked copy."""
-    if g.dtype.itemsize > 8:
-        out[...] = np.where(mask, g, 0)
-    else:
-        bits = f"i{g.dtype.itemsize}"
-        np.multiply(g.view(bits), mask, out=out.view(bits))
-    return out
 
 
 def total(x, kernel, stride, padding):
