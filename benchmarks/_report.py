@@ -9,6 +9,8 @@ COLUMNS = {      # heading -> (the part of a result that it needs, the text that
     "quartiles of that": ("ours_over_it", lambda q: span(q["low"], q["high"])),
     "first step": ("first_s", lambda s: f"{number(s)} s"),
     "peak memory": ("peak", lambda b: f"{b / 2**20:.0f} MB"),
+    "growth by steps": ("growth", lambda g: f"{g['steps'] / 2**20:.1f} MB"),
+    "by model and steps": ("growth", lambda g: f"{g['in_all'] / 2**20:.1f} MB"),
     "growth": ("memory", lambda m: f"{m['peak'] / m['n']:.0f} bytes an operation"),
     "growth again": ("memory", lambda m: f"{m['again'] / m['n']:.0f} bytes an operation"),
     "not freed": ("memory", lambda m: f"{m['objects']} objects"),

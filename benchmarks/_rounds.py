@@ -72,6 +72,7 @@ def measure(row, packages, quick, say=lambda text: None):
                 worker = Worker({
                     "package": label.split()[0], "function": function, "problem": row.problem,
                     "settings": settings, "checked": row.checked, "memory": row.memory,
+                    "growth": row.growth,
                     "cpus": cpus()})
                 stack.callback(worker.close)
                 results[label] = {"settings": settings, **_answer(worker, "prepare")}

@@ -26,6 +26,14 @@ MLP = {
     "autograd": "autograd_.mlp",
 }
 DEEP = {label: CHAIN[label] for label in ("tinygrad_nn", "numpy", "torch")}
+NETWORK = {
+    "tinygrad_nn": "ours.network",
+    "numpy": "plain.network",
+    "torch": "pytorch.network",
+    "torch (channels last, fused)": "pytorch.network_tuned",
+    "jax (jit)": "jax_.network",
+    "tensorflow (function)": "tensorflow_.network",
+}
 TIMED = {"seconds": 0.25, "rounds": 15, "idle": 0.1}
 QUICK = {"seconds": 0.02, "rounds": 3, "idle": 0.05}
 
@@ -34,7 +42,8 @@ QUICK = {"seconds": 0.02, "rounds": 3, "idle": 0.05}
 class Row:
     """``problem`` is a function of workloads.py and ``settings`` its arguments; ``small``
     replaces some of them for a label, or for "quick". The results of the first ``checked``
-    steps must agree to ``tolerance``, relative. ``memory``: also measure what a step holds."""
+    steps must agree to ``tolerance``, relative. ``memory``: also measure what a step holds;
+    ``growth``: by how much memory rises in those first steps."""
 
     title: str
     problem: str
@@ -43,6 +52,7 @@ class Row:
     tolerance: float
     checked: int = 1
     memory: bool = False
+    growth: bool = False
     small: dict = field(default_factory=dict)
 
     def settings_for(self, label, quick):
@@ -50,9 +60,10 @@ class Row:
         return {**self.settings, **small}
 
 
-# Float32 losses of all frameworks agree to 2e-7. With these seeds, found by trying, a layer
-# that is not updated or a ReLU without its slope changes one of the first 8 losses by 2e-5 at
-# least (W1: 3e-3). With most seeds a forgotten bias is lost in the rounding.
+# Float32 losses of all frameworks agree to 2e-7 (JAX and TensorFlow with Adam: 2e-6). With
+# these seeds and rates, found by trying, a layer that is not updated or a ReLU without its
+# slope changes one of the first 8 losses by 2e-5 at least (W1: 3e-3, W4b: 6e-5, W5: 9e-5). With
+# most seeds a forgotten bias is lost in the rounding.
 LOSS = 5e-6
 
 ROWS = {
@@ -67,6 +78,24 @@ ROWS = {
     "W2": Row("one full-batch step, MLP 49152-20-7-5-1, 1,323 samples, float32, SGD", "mlp",
               {"layers": [49152, 20, 7, 5, 1], "samples": 1323, "seed": 9}, MLP,
               tolerance=LOSS, checked=8),
+    "W3": Row("one step on a batch of 32, MLP 784-128-10, float32, cross-entropy, Adam",
+              "network", {"image": [784], "convolutions": [], "layers": [128], "samples": 32,
+                          "classes": 10, "seed": 1, "rate": 1e-3}, NETWORK,
+              tolerance=LOSS, checked=8, growth=True),
+    "W4": Row("one step on a batch of 32 images 3 x 256 x 256: conv 32 (3 x 3), ReLU, pool 2, "
+              "linear 128, ReLU, linear 1, float32, binary cross-entropy, Adam", "network",
+              {"image": [3, 256, 256], "convolutions": [32], "layers": [128], "samples": 32,
+               "classes": 1, "seed": 2, "rate": 1e-5}, NETWORK, tolerance=LOSS, checked=8,
+              growth=True),
+    "W4b": Row("the same at 64 x 64", "network",
+               {"image": [3, 64, 64], "convolutions": [32], "layers": [128], "samples": 32,
+                "classes": 1, "seed": 2, "rate": 1e-4}, NETWORK, tolerance=LOSS, checked=8,
+               growth=True),
+    "W5": Row("one step on a batch of 64 images 1 x 28 x 28: conv 16, ReLU, pool 2, conv 32, "
+              "ReLU, pool 2, linear 10, float32, cross-entropy, Adam", "network",
+              {"image": [1, 28, 28], "convolutions": [16, 32], "layers": [], "samples": 64,
+               "classes": 10, "seed": 3, "rate": 1e-3}, NETWORK, tolerance=LOSS, checked=8,
+              growth=True),
     "import": None,                        # `_imports.py`
     "deep": Row("chain of 1,000,000 operations on 2 numbers (float64, Python floats as "
                 "constants), forward and backward; torch 100,000", "chain",

@@ -30,16 +30,23 @@ class Contestant:
         answer = {"import_s": perf_counter() - start}
         workloads = importlib.import_module(".workloads", __package__)
         problem = getattr(workloads, self.task["problem"])(**self.task["settings"])
+        bare = _memory.resident()
         step = self.step = make(problem)
         if self.task["memory"]:
             make(problem._replace(n=100))()                # so that caches are filled
             answer["memory"] = {"n": problem.n, **_memory.cost_of(step)}
+        before, self.peak = _memory.resident(), _memory.peak()
+        if self.task["growth"]:
+            _memory.reset_peak()
         start = perf_counter()
         results = [step()]
         if not self.task["memory"]:
             answer["first_s"] = perf_counter() - start
         results += [step() for _ in range(self.task["checked"] - 1)]
         answer["values"] = flat(results)
+        if self.task["growth"]:
+            answer["growth"] = {"steps": _memory.peak() - before,
+                                "in_all": _memory.peak() - bare}
         if problem.expected is not None:
             answer["expected"] = flat([problem.expected])
         return {**answer, "version": version(self.task["package"]), "blas": blas()}
@@ -60,7 +67,7 @@ class Contestant:
         return {"step_s": median(timed(self.step) for _ in range(steps))}
 
     def finish(self):
-        return {"peak": _memory.peak()}
+        return {"peak": max(self.peak, _memory.peak())}
 
 
 def timed(step):

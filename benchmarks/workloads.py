@@ -38,6 +38,36 @@ class Mlp(NamedTuple):
     expected = None                  # the hand-written step is the reference
 
 
+class Network(NamedTuple):
+    """A classifier and one batch, trained by Adam.
+
+    Weights with four axes are convolutions, each followed by ReLU and 2 x 2 max pooling; then
+    the images are flattened; weights with two axes are linear layers with ReLU between them.
+    Integer labels mean softmax and cross-entropy, floats a logit and binary cross-entropy.
+    """
+
+    x: np.ndarray                    # (samples, features), or images (N, C, H, W)
+    y: np.ndarray                    # (samples,) labels, or (samples, 1) zeros and ones
+    weights: list[np.ndarray]        # (out, in) or (out, in, kh, kw)
+    biases: list[np.ndarray]
+    rate: float
+    betas = (0.9, 0.999)
+    eps = 1e-8
+
+    expected = None
+
+    def channels_last(self):
+        """The same for frameworks that like images as (N, H, W, C), kernels (kh, kw, in, out),
+        with the columns of the first linear layer in that order."""
+        kernels = [w.transpose(2, 3, 1, 0).copy() for w in self.weights if w.ndim == 4]
+        first, *rest = [w for w in self.weights if w.ndim == 2]
+        channels = kernels[-1].shape[-1]
+        side = int((first.shape[1] // channels) ** 0.5)
+        first = first.reshape(-1, channels, side, side).transpose(0, 2, 3, 1)
+        return self._replace(x=self.x.transpose(0, 2, 3, 1).copy(),
+                             weights=[*kernels, first.reshape(len(first), -1), *rest])
+
+
 def chain(n, size, arrays=False):
     """``arrays``: the constants are arrays of the same size in place of Python floats."""
     x = np.linspace(0.5, 1.5, size)
@@ -55,3 +85,24 @@ def mlp(layers, samples, seed, rate=0.0075):
     weights = [rng.standard_normal((n, m), dtype=np.float32) / np.float32(m ** 0.5)
                for m, n in itertools.pairwise(layers)]
     return Mlp(x, y, weights, [np.zeros(n, np.float32) for n in layers[1:]], rate)
+
+
+def network(image, convolutions, layers, samples, classes, seed, rate):
+    """``image``: (C, H, W), or () for features; ``convolutions``: channels of each, 3 x 3;
+    ``layers``: the linear layers' outputs, ``classes`` at last (1: a logit)."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((samples, *image), dtype=np.float32)
+    y = (rng.integers(0, classes, samples) if classes > 1
+         else rng.integers(0, 2, (samples, 1)).astype(np.float32))
+    shapes, channels, side = [], image[0], image[-1]
+    for n in convolutions:
+        shapes.append((n, channels, 3, 3))
+        channels, side = n, (side - 2) // 2
+    inputs = channels * side * side if convolutions else channels
+    for n in (*layers, classes):
+        shapes.append((n, inputs))
+        inputs = n
+    bounds = [np.float32(1 / np.prod(s[1:]) ** 0.5) for s in shapes]      # as PyTorch
+    weights = [(2 * rng.random(s, dtype=np.float32) - 1) * b
+               for s, b in zip(shapes, bounds, strict=True)]
+    return Network(x, y, weights, [np.zeros(len(w), np.float32) for w in weights], rate)

@@ -1,6 +1,7 @@
 """The benchmarks run, and their arithmetic is right. What they measure is never asserted."""
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from benchmarks import _memory, _report, _rounds, _statistics, workloads
 from benchmarks.__main__ import arguments
-from benchmarks._machine import environment
+from benchmarks._machine import cpus, environment
 from benchmarks._rows import LOSS, PEERS, ROWS
 from benchmarks.frameworks import ours, plain
 
@@ -92,6 +93,53 @@ def _a_bias_that_stays(p):
 def test_a_framework_that_computes_something_else_is_caught(w1, expected, wrong):
     message = _statistics.disagreement(losses(wrong(w1)), expected, LOSS)
     assert message and "expected" in message
+
+
+@pytest.mark.parametrize("name", ["W3", "W4b", "W5"])
+def test_networks_agree_with_those_by_hand_and_a_forgotten_bias_is_caught(name, monkeypatch):
+    p = workloads.network(**ROWS[name].settings)
+    expected = losses(plain.network(p))
+    assert _statistics.disagreement(losses(ours.network(p)), expected, LOSS) is None
+    assert expected[-1] < expected[0]
+    adam = ours.tn.optim.Adam
+    for k in range(1, 2 * len(p.biases), 2):
+        monkeypatch.setattr(ours.tn.optim, "Adam", lambda parameters, lr, k=k: adam(
+            [q for i, q in enumerate(parameters) if i != k], lr=lr))
+        assert _statistics.disagreement(losses(ours.network(p)), expected, LOSS)
+
+
+@pytest.mark.parametrize("module, names", [
+    ("torch", ("pytorch.network", "pytorch.network_tuned")), ("jax", ("jax_.network",)),
+    ("tensorflow", ("tensorflow_.network",))])
+def test_networks_of_other_frameworks_agree(module, names):
+    """In processes of their own: they set threads, and load slowly."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    for function in names:
+        for row in ("W3", "W5"):
+            worker = _rounds.Worker({
+                "package": module, "function": function, "problem": "network",
+                "settings": ROWS[row].settings, "checked": 8, "memory": False, "growth": True,
+                "cpus": cpus()})
+            try:
+                found = worker.ask("prepare")
+            finally:
+                worker.close()
+            expected = losses(plain.network(workloads.network(**ROWS[row].settings)))
+            assert _statistics.disagreement(found["values"], expected, LOSS) is None
+            assert found["growth"]["in_all"] >= found["growth"]["steps"] > 0
+
+
+def test_channels_last_is_the_same_network():
+    p = workloads.network(image=[2, 6, 6], convolutions=[3], layers=[], samples=2, classes=2,
+                          seed=0, rate=0.1)
+    last = p.channels_last()
+    np.testing.assert_array_equal(last.x.transpose(0, 3, 1, 2), p.x)
+    np.testing.assert_array_equal(last.weights[0].transpose(3, 2, 0, 1), p.weights[0])
+    pooled = np.random.default_rng(0).random((2, 3, 2, 2))
+    np.testing.assert_allclose(
+        pooled.transpose(0, 2, 3, 1).reshape(2, -1) @ last.weights[1].T,
+        pooled.reshape(2, -1) @ p.weights[1].T)
 
 
 def test_disagreement_sees_signs_nan_and_missing_values():

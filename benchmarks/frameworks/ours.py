@@ -32,3 +32,30 @@ def mlp(p):
         optimiser.step()
         return (loss.data,)
     return step
+
+
+def network(p):
+    nn, layers = tn.nn, []
+    for w in p.weights:
+        if w.ndim == 4:
+            layers += [nn.Conv2d(w.shape[1], w.shape[0], w.shape[2:]), nn.ReLU(),
+                       nn.MaxPool2d(2)]
+        else:
+            if layers and isinstance(layers[-1], nn.MaxPool2d):
+                layers.append(nn.Flatten())
+            layers += [nn.Linear(w.shape[1], w.shape[0]), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    arrays = [a for pair in zip(p.weights, p.biases, strict=True) for a in pair]
+    for parameter, a in zip(model.parameters(), arrays, strict=True):
+        parameter.data = a.copy()
+    optimiser = tn.optim.Adam(model.parameters(), lr=p.rate)
+    loss_of = (nn.cross_entropy if p.y.dtype.kind == "i"
+               else nn.binary_cross_entropy_with_logits)
+
+    def step():
+        loss = loss_of(model(p.x), p.y)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        return (loss.data,)
+    return step

@@ -92,3 +92,131 @@ def mlp_tuned(p):
             biases[i] -= dzs[i].sum(axis=0)
         return (loss,)
     return step
+
+
+def _patches(x, w):
+    """What lies under the kernel, (C * kh * kw, outputs), of each image in turn."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], (2, 3))
+    for image in windows:                                    # (C, rows, columns, kh, kw)
+        yield image.transpose(0, 3, 4, 1, 2).reshape(w[0].size, -1)
+
+
+def _conv(x, w, b):
+    y = np.empty((len(x), len(w), x.shape[2] - w.shape[2] + 1, x.shape[3] - w.shape[3] + 1),
+                 x.dtype)
+    for out, patches in zip(y, _patches(x, w), strict=True):
+        np.matmul(w.reshape(len(w), -1), patches, out=out.reshape(len(w), -1))
+    y += b[:, None, None]
+    return np.maximum(y, 0, out=y)
+
+
+def _conv_back(dy, x, w, wanted):
+    """The gradients of weights, biases and (if ``wanted``) images."""
+    dw, dx = np.zeros((len(w), w[0].size), w.dtype), np.zeros_like(x) if wanted else None
+    rows, columns = dy.shape[2:]
+    for k, patches in enumerate(_patches(x, w)):
+        d = dy[k].reshape(len(w), -1)
+        dw += d @ patches.T
+        if wanted:
+            parts = (w.reshape(len(w), -1).T @ d).reshape(*w.shape[1:], rows, columns)
+            for i, j in np.ndindex(w.shape[2:]):
+                dx[k, :, i:i + rows, j:j + columns] += parts[:, i, j]
+    return dw.reshape(w.shape), dy.sum(axis=(0, 2, 3)), dx
+
+
+def _corners(x):
+    """The four elements of each 2 x 2 window, as views."""
+    rows, columns = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    return [x[:, :, i:rows:2, j:columns:2] for i in (0, 1) for j in (0, 1)]
+
+
+def _pool(x):
+    a, b, c, d = _corners(x)
+    y = np.maximum(a, b)
+    np.maximum(y, c, out=y)
+    return np.maximum(y, d, out=y)
+
+
+def _pool_back(dy, y, x):
+    """Through pooling and the ReLU before it: where x is 0 nothing arrives, so that of equal
+    elements only positive ones would count twice, which random pictures do not have."""
+    dx = np.zeros_like(x)
+    dy = dy * (y > 0)
+    for part, values in zip(_corners(dx), _corners(x), strict=True):
+        np.multiply(dy, values == y, out=part)
+    return dx
+
+
+def _loss(z, y):
+    """The loss and its gradient by the last layer's outputs."""
+    if y.dtype.kind == "f":
+        e = np.exp(-np.abs(z))
+        loss = np.mean(np.maximum(z, 0) - z * y + np.log1p(e))
+        return loss, (np.where(z >= 0, 1, e) / (1 + e) - y) / len(z)
+    z = z - z.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total, rows = e.sum(axis=1, keepdims=True), np.arange(len(z))
+    loss = np.mean(np.log(total[:, 0]) - z[rows, y])
+    dz = e / total
+    dz[rows, y] -= 1
+    return loss, dz / len(z)
+
+
+def _adam(p, parameters):
+    """A function that updates the parameters in place."""
+    ms, vs = ([np.zeros_like(w) for w in parameters] for _ in range(2))
+    (beta1, beta2), t = p.betas, 0
+
+    def update(gradients):
+        nonlocal t
+        t += 1
+        for w, g, m, v in zip(parameters, gradients, ms, vs, strict=True):
+            m *= beta1
+            m += (1 - beta1) * g
+            v *= beta2
+            v += (1 - beta2) * g * g
+            d = np.sqrt(v / (1 - beta2 ** t))
+            d += p.eps
+            np.divide(m, d, out=d)
+            d *= p.rate / (1 - beta1 ** t)
+            w -= d
+    return update
+
+
+def network(p):
+    """Convolutions image by image, ReLU and Adam in place."""
+    weights, biases = [w.copy() for w in p.weights], [b.copy() for b in p.biases]
+    update, last = _adam(p, weights + biases), len(weights) - 1
+
+    def forward():
+        a, kept = p.x, []
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            if w.ndim == 4:
+                z = _conv(a, w, b)
+                kept.append((a, z))
+                a = _pool(z)
+            else:
+                flat = a.reshape(len(a), -1)
+                kept.append((flat, a))
+                a = flat @ w.T + b
+                a = a if i == last else np.maximum(a, 0, out=a)
+        return a, kept
+
+    def step():
+        z, kept = forward()
+        loss, d = _loss(z, p.y)
+        dws, dbs = [None] * len(weights), [None] * len(weights)
+        for i in range(last, -1, -1):
+            w, (a, aside) = weights[i], kept[i]
+            if w.ndim == 4:
+                y = _pool(aside)
+                dws[i], dbs[i], d = _conv_back(_pool_back(d, y, aside), a, w, i > 0)
+            else:
+                dws[i], dbs[i] = d.T @ a, d.sum(axis=0)
+                if i:
+                    d = (d @ w).reshape(aside.shape)
+                    if weights[i - 1].ndim == 2:
+                        d *= a > 0
+        update(dws + dbs)
+        return (loss,)
+    return step

@@ -1,4 +1,4 @@
-"""PyTorch, eager, with its default SGD."""
+"""PyTorch, eager, with its own optimisers."""
 
 import torch
 import torch.nn.functional as F
@@ -38,5 +38,43 @@ def mlp(p):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        return (loss.detach(),)
+    return step
+
+
+def network(p):
+    return _network(p, tuned=False)
+
+
+def network_tuned(p):
+    """Channels last, and all parameters updated in one fused kernel."""
+    return _network(p, tuned=True)
+
+
+def _network(p, tuned):
+    x, y, layers = torch.from_numpy(p.x), torch.from_numpy(p.y), []
+    for w in p.weights:
+        if w.ndim == 4:
+            layers += [torch.nn.Conv2d(w.shape[1], w.shape[0], w.shape[2:]), torch.nn.ReLU(),
+                       torch.nn.MaxPool2d(2)]
+        else:
+            if layers and isinstance(layers[-1], torch.nn.MaxPool2d):
+                layers.append(torch.nn.Flatten())
+            layers += [torch.nn.Linear(w.shape[1], w.shape[0]), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    arrays = [a for pair in zip(p.weights, p.biases, strict=True) for a in pair]
+    with torch.no_grad():
+        for parameter, a in zip(model.parameters(), arrays, strict=True):
+            parameter.copy_(torch.from_numpy(a))
+    if tuned and x.ndim == 4:
+        model, x = (v.to(memory_format=torch.channels_last) for v in (model, x))
+    optimiser = torch.optim.Adam(model.parameters(), lr=p.rate, fused=tuned or None)
+    loss_of = F.binary_cross_entropy_with_logits if y.is_floating_point() else F.cross_entropy
+
+    def step():
+        loss = loss_of(model(x), y)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
         return (loss.detach(),)
     return step

@@ -44,3 +44,39 @@ def mlp(p):
         return loss
 
     return lambda: (update(x, y).numpy(),)
+
+
+def network(p):
+    p = p.channels_last() if p.x.ndim == 4 else p
+    x, y = tf.constant(p.x), tf.constant(p.y)
+    weights, biases = [tf.Variable(w) for w in p.weights], [tf.Variable(b) for b in p.biases]
+    parameters = weights + biases
+    ms, vs = ([tf.Variable(tf.zeros_like(w)) for w in parameters] for _ in range(2))
+    (beta1, beta2), t = p.betas, tf.Variable(0.0)
+
+    def loss_of(x):
+        for k, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            if len(w.shape) == 4:
+                x = tf.nn.relu(tf.nn.conv2d(x, w, 1, "VALID") + b)
+                x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+            else:
+                x = tf.matmul(tf.reshape(x, (x.shape[0], -1)), w, transpose_b=True) + b
+                x = tf.nn.relu(x) if k < len(weights) - 1 else x
+        if y.dtype.is_floating:
+            return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, x))
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, x))
+
+    @tf.function
+    def update(x):
+        with tf.GradientTape() as tape:
+            loss = loss_of(x)
+        t.assign_add(1.0)
+        for w, m, v, g in zip(parameters, ms, vs, tape.gradient(loss, parameters),
+                              strict=True):
+            m.assign(beta1 * m + (1 - beta1) * g)
+            v.assign(beta2 * v + (1 - beta2) * g * g)
+            w.assign_sub(p.rate / (1 - beta1 ** t) * m / (
+                tf.sqrt(v / (1 - beta2 ** t)) + p.eps))
+        return loss
+
+    return lambda: (update(x).numpy(),)
