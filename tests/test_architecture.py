@@ -34,11 +34,12 @@ FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_saved_model"],
     ["optim"],
     ["data"],
+    ["testing"],
     ["__init__"],
 ]
 NEVER = {"optim": {"nn", "models"}, "data": {"nn", "models", "optim", "_core", "_tensor"},
          "rules": {"_graph", "_tensor", "_dual"}}
-THIRD_PARTY = {"numpy": None, "PIL": {"data"}, "h5py": {"data"}}
+THIRD_PARTY = {"numpy": None, "PIL": {"data"}, "h5py": {"data"}, "hypothesis": {"testing"}}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -108,6 +108,7 @@ __all__ = [
     "softmax",
     "softplus",
     "stop_gradient",
+    "testing",
     "value_and_grad",
     "vjp",
 ]
@@ -119,7 +120,7 @@ FILES = {"load_metadata": "_safetensors", "load_weights": "_safetensors",
 
 
 def __getattr__(name):
-    if name in ("data", "models", "nn", "optim"):         # imported when first used
+    if name in ("data", "models", "nn", "optim", "testing"):        # imported when first used
         return importlib.import_module(f".{name}", __name__)
     if name in FILES:
         return getattr(importlib.import_module(f".{FILES[name]}", __name__), name)

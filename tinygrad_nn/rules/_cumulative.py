@@ -93,13 +93,13 @@ rule(scan,
 # ---------------------------------------------------------------- products
 
 def _cumprod_vjp(g, shape, a, y, axis=None, dtype=None):
-    if axis is None:
+    if axis is None or not shape:
         a, axis = np.ravel(a), 0
     return np.reshape(_later(y, axis, 1.0) * _scan_back(g, a, axis), shape)
 
 
 def _cumprod_jvp(t, a, y, axis=None, dtype=None):
-    if axis is None:
+    if axis is None or not a.shape:
         t, a, axis = np.ravel(t), np.ravel(a), 0
     return scan(a, t * _later(y, axis, 1.0), axis)
 

@@ -28,9 +28,9 @@ composite(np.divmod, lambda a, b: (np.floor_divide(a, b), np.remainder(a, b)))
 
 
 # ---------------------------------------------------------------- powers
-# a**0 is constant: at a = 0 its derivative by a is 0, not 0 * 0**-1.
+# a**0 is constant: its derivative by a is 0, not 0 * a**-1 where that is infinite.
 def _power_by_base(a, b):
-    return b * (a + ((a == 0) & (b == 0))) ** (b - 1)
+    return b * (a + ((np.abs(a) <= 1e-307) & (b == 0))) ** (b - 1)
 
 
 # 0**b is 0 for every b > 0, so its derivative by b is 0 there, not 0 * log(0); at b = 0, where

@@ -14,8 +14,9 @@ def spread(g, shape, axis, keepdims):
 
 
 def axes(axis, ndim):
-    """``axis`` (int, tuple or None) as a tuple of non-negative ints."""
-    if axis is None:
+    """``axis`` (int, tuple or None) as a tuple of non-negative ints; none of them where the
+    array is 0-d, of which NumPy takes axis 0 and -1 to be there."""
+    if axis is None or ndim == 0:
         return tuple(range(ndim))
     return tuple(i % ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
 

@@ -157,7 +157,7 @@ def _tile(A, reps):
 
 
 def _repeat(a, repeats, axis=None):
-    if axis is None:
+    if axis is None or (np.ndim(a) == 0 and axis in (0, -1)):
         a, axis = np.ravel(a), 0
     return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
 

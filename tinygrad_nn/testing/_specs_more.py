@@ -3,9 +3,9 @@
 import warnings
 
 import numpy as np
-from specs import ANY, AXES, BROADCAST, FILLED, ZEROS, calls, row
 
-from tinygrad_nn.rules import _calculus, _cumulative, _more, _order, _statistics
+from ..rules import _calculus, _cumulative, _more, _order, _statistics
+from ._specs import ANY, AXES, BROADCAST, FILLED, ZEROS, calls, row
 
 LINE = [((3,),), ((4,),)]
 PLANE = [((2, 3),), ((3, 2),)]
@@ -35,7 +35,7 @@ calls(np.nansum, {"initial": 2.0})
 for _fn in (np.nansum, np.nanmean, np.nanprod, np.nanmax, np.nanvar, np.nanmedian, np.nancumsum,
             np.nancumprod, np.nanstd, np.nanmin):
     row(_fn, call=lambda x, fn=_fn: fn(np.where(x == x[..., :1], np.nan, x), axis=-1),
-        shapes=[((2, 4),), ((4,),)], note="with a nan")
+        shapes=[((2, 4),), ((4,),)], note="with a nan", special=False)
 
 # ---------------------------------------------------------------- products and running results
 row(np.prod, note="any shape")
@@ -81,42 +81,49 @@ for _ufunc in (np.multiply, np.maximum, np.logaddexp, np.hypot, np.fmin):
 row(np.divide, call=np.divide.reduce, shapes=PLANE, note="reduce")
 
 # ---------------------------------------------------------------- median and quantiles
+# without ties: of three equal elements one is chosen, which differences of one cannot tell
 for _fn in (np.median, np.nanmedian):
-    row(_fn, shapes=FILLED, note="any shape")
-    calls(_fn, {"axis": 0}, {"axis": -1, "keepdims": True})
-    calls(_fn, {"axis": (0, 2)}, {"axis": (1, 0), "keepdims": True}, shapes=SPACE)
+    row(_fn, "distinct", shapes=FILLED, note="any shape")
+    calls(_fn, {"axis": 0}, {"axis": -1, "keepdims": True}, domain="distinct")
+    calls(_fn, {"axis": (0, 2)}, {"axis": (1, 0), "keepdims": True}, domain="distinct",
+          shapes=SPACE)
 for _fn, _unit in ((np.quantile, 1), (np.nanquantile, 1), (np.percentile, 100),
                    (np.nanpercentile, 100)):
     for _method in ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "hazen",
                     "interpolated_inverted_cdf", "weibull", "linear", "median_unbiased",
                     "normal_unbiased", "lower", "higher", "midpoint", "nearest"):
         calls(_fn, {"q": 0.3 * _unit, "method": _method, "axis": 0},
-              {"q": np.array([0.0, 0.45, 1.0]) * _unit, "method": _method}, shapes=[((4, 2),)])
-    calls(_fn, {"q": 0.7 * _unit}, {"q": 0.7 * _unit, "axis": -1, "keepdims": True})
+              {"q": np.array([0.0, 0.45, 1.0]) * _unit, "method": _method}, domain="distinct",
+              shapes=[((4, 2),)])
+    calls(_fn, {"q": 0.7 * _unit}, {"q": 0.7 * _unit, "axis": -1, "keepdims": True},
+          domain="distinct")
     calls(_fn, {"q": [0.1 * _unit, 0.8 * _unit], "axis": (0, 2)},
           {"q": [0.1 * _unit, 0.8 * _unit], "axis": (0, 1), "keepdims": True},
-          {"q": 0.4 * _unit, "axis": (2, 0)}, shapes=SPACE)
+          {"q": 0.4 * _unit, "axis": (2, 0)}, domain="distinct", shapes=SPACE)
     calls(_fn, *({"q": q, "axis": 1, "method": "inverted_cdf",
                   "weights": np.array([[1.0, 3.0, 2.0], [2.0, 0.0, 1.0]])}
-                 for q in (0.6 * _unit, [0.2 * _unit, 0.6 * _unit])), shapes=[((2, 3),)])
+                 for q in (0.6 * _unit, [0.2 * _unit, 0.6 * _unit])), domain="distinct",
+          shapes=[((2, 3),)])
 for _kw in ({"axis": 1}, {"axis": (-1,), "keepdims": True}):
-    row(np.quantile, note=f"weights of an axis {_kw}", shapes=[((2, 3),)],
+    row(np.quantile, "distinct", note=f"weights of an axis {_kw}", shapes=[((2, 3),)],
         call=lambda x, kw=_kw:
         np.quantile(x, [0.2, 0.6], method="inverted_cdf", weights=[1.0, 3.0, 2.0], **kw))
 for _fn in (np.nanquantile, np.nanpercentile):
     row(_fn, call=lambda x, fn=_fn: fn(np.where(x == x[0, :1], np.nan, x), [0.2, 0.9], axis=1),
-        shapes=[((2, 4),)], note="with a nan")
+        shapes=[((2, 4),)], note="with a nan", special=False)
 
 # ---------------------------------------------------------------- selections
 for _fn in (np.unique, np.unique_values):
-    row(_fn, call=lambda x, fn=_fn: fn(np.concatenate([x, x[:1]])), shapes=[((3,),), ((2, 2),)])
+    row(_fn, call=lambda x, fn=_fn: fn(np.concatenate([x, x[:1]])), shapes=[((3,),), ((2, 2),)],
+        special=False)
 for _fn in (np.unique_counts, np.unique_inverse, np.unique_all):
-    row(_fn, call=lambda x, fn=_fn: fn(x).values, shapes=[((3,),), ((2, 2),)])
-row(np.unique, call=lambda x: np.unique(x, True, True, True)[0], shapes=LINE, note="counted")
-calls(np.unique, {"axis": 0}, {"axis": 1}, shapes=PLANE)
+    row(_fn, "distinct", call=lambda x, fn=_fn: fn(x).values, shapes=[((3,),), ((2, 2),)])
+row(np.unique, "distinct", call=lambda x: np.unique(x, True, True, True)[0], shapes=LINE,
+    note="counted")
+calls(np.unique, {"axis": 0}, {"axis": 1}, domain="distinct", shapes=PLANE)
 for _fn in (np.union1d, np.setdiff1d, np.setxor1d):
     row(_fn, "real", "positive", call=lambda a, b, fn=_fn: fn(np.append(a, b[0]), b),
-        shapes=[((3,), (2,)), ((2, 2), (2,))])
+        shapes=[((3,), (2,)), ((2, 2), (2,))], special=False)
 row(np.choose, "real", "real", call=lambda a, b: np.choose([2, 0, 1], [a, b, a * b]),
     shapes=[((3,), (3,)), ((2, 3), ()), ((), (2, 1))])
 row(np.choose, call=lambda x: np.choose([[1], [0]], x), shapes=[((2, 3),)], note="of a Tensor")
@@ -146,9 +153,8 @@ row(np.cov, "real", "real", shapes=[((2, 3), (3,)), ((2, 3), (1, 3)), ((3,), (3,
 row(np.cov, "real", "real", call=lambda x, y: np.cov(x, y, rowvar=False),
     shapes=[((3, 2), (3, 1))], note="y, columns")
 row(np.cov, "real", "positive", call=lambda x, w: np.cov(x, aweights=w),
-    shapes=[((2, 3), (3,))],
-    note="aweights")
-row(np.cov, "real", "positive", shapes=[((2, 3), (3,))], note="both weights",
+    shapes=[((2, 3), (3,))], note="aweights", special=False)
+row(np.cov, "real", "positive", shapes=[((2, 3), (3,))], note="both weights", special=False,
     call=lambda x, w: np.cov(x, fweights=[2, 1, 3], aweights=w, ddof=0))
 calls(np.corrcoef, {}, {"rowvar": False}, shapes=[((3, 4),), ((4, 3),)])
 row(np.corrcoef, "real", "real", shapes=[((4,), (4,)), ((2, 4), (4,))], note="y")
@@ -182,25 +188,25 @@ row(np.gradient, "real", "positive", shapes=[((3,), ()), ((2, 3), ())], note="st
 for _order_ in (1, 2):
     row(np.gradient, "real", "positive", shapes=[((4,), (4,)), ((3,), (3,))],
         call=lambda f, x, n=_order_: np.gradient(f, np.cumsum(x), edge_order=n),
-        note=f"places {_order_}")
+        note=f"places {_order_}", special=False)
     row(np.gradient, "real", "positive", "positive", shapes=[((3, 4), (4,), ())],
         call=lambda f, x, h, n=_order_: np.gradient(f, h, np.cumsum(x), edge_order=n),
-        note=f"step and places {_order_}")
+        note=f"step and places {_order_}", special=False)
 calls(np.trapezoid, {}, {"axis": 0}, {"dx": 0.5}, shapes=[((3,),), ((2, 3),)])
 row(np.trapezoid, "real", "real", shapes=[((3,), (3,)), ((2, 3), (3,)), ((2, 3), (2, 3))],
     note="x")
 calls(np.unwrap, {}, {"axis": 0}, {"period": 3.0}, {"discont": 4.0},
-      shapes=[((4,),), ((3, 2),)])
+      shapes=[((4,),), ((3, 2),)], special=False)
 
 # ---------------------------------------------------------------- interpolation, convolution
-row(np.interp, "real", "positive", "real", note="places",
+row(np.interp, "real", "positive", "real", note="places", special=False,
     call=lambda x, xp, fp: np.interp(x, np.cumsum(xp), fp), shapes=[((3,), (4,), (4,)),
                                                                   ((), (1,), (1,)),
                                                                   ((2, 2), (2,), (2,))])
 row(np.interp, "real", "real", "real", "real", note="outside", shapes=[((4,), (3,), (), ())],
     call=lambda x, fp, a, b: np.interp(x, [-0.6, 0.1, 0.9], fp, left=a, right=b))
 row(np.interp, "real", "real", "real", note="periodic", shapes=[((4,), (3,), (3,))],
-    call=lambda x, xp, fp: np.interp(x, xp, fp, period=3.1))
+    special=False, call=lambda x, xp, fp: np.interp(x, xp, fp, period=3.1))
 _lines = [((3,), (2,)), ((2,), (3,)), ((3,), (3,)), ((1,), (4,)), ((4,), (2,)), ((2,), (5,))]
 for _mode in ("full", "same", "valid"):
     for _fn in (np.convolve, np.correlate):
@@ -220,7 +226,7 @@ for _n in (1, 2, 5):
 # ---------------------------------------------------------------- polynomials
 _two = [((3,), (3,)), ((2,), (4,)), ((3,), (1,)), ((3,), ())]
 for _fn in (np.polyadd, np.polysub, np.polymul):
-    row(_fn, "real", "real", shapes=_two)
+    row(_fn, "real", "real", shapes=_two, special=_fn is not np.polymul)
 row(np.polyval, "real", "real", shapes=[((3,), ()), ((2,), (2, 2)), ((4,), (3,))])
 row(np.polyval, "real", "real", call=lambda a, x: np.polyval([a, a, a * a], x),
     shapes=[((), (2,))], note="list")
@@ -229,17 +235,17 @@ calls(np.polyint, {}, {"m": 2}, {"m": 0}, {"m": 2, "k": [1.0, 2.0]}, {"m": 3, "k
       shapes=LINE)
 row(np.polyint, "real", "real", call=lambda p, k: np.polyint(p, 2, k), shapes=[((3,), (2,))],
     note="k")
-row(np.polydiv, "real", "above1",
+row(np.polydiv, "real", "above1", special=False,
     shapes=[((4,), (2,)), ((3,), (3,)), ((2,), (3,)), ((3,), (1,))])
 row(np.poly, shapes=[((3,),), ((1,),)])
 calls(np.vander, {}, {"N": 2}, {"N": 4, "increasing": True}, {"N": 0}, shapes=LINE)
-row(np.polyfit, "real", "real", call=lambda x, y: np.polyfit(x, y, 1),
+row(np.polyfit, "real", "real", call=lambda x, y: np.polyfit(x, y, 1), special=False,
     shapes=[((4,), (4,)), ((4,), (4, 2))])
 row(np.polyfit, "real", "real", "positive", shapes=[((4,), (4,), (4,))], note="weights",
-    call=lambda x, y, w: np.polyfit(x, y, 1, w=w))
+    call=lambda x, y, w: np.polyfit(x, y, 1, w=w), special=False)
 for _how in (True, "unscaled"):
     row(np.polyfit, "real", "real", call=lambda x, y, how=_how: np.polyfit(x, y, 1, cov=how),
-        shapes=[((4,), (4,))], note=f"cov {_how}")
+        shapes=[((4,), (4,))], note=f"cov {_how}", special=False)
 
 # ---------------------------------------------------------------- parts of a number
 for _fn in (np.conjugate, np.real, np.real_if_close, np.modf):
@@ -303,7 +309,8 @@ for _shape in (5, (2, 3), (0,), ()):
         note=str(_shape))
 for _how in ("fb", "f", "b"):
     row(np.trim_zeros, call=lambda x, how=_how: np.trim_zeros(
-        x * np.array([0.0, 1.0, 0.0, 1.0, 0.0]), how), shapes=[((5,),)], note=_how)
+        x * np.array([0.0, 1.0, 0.0, 1.0, 0.0]), how), shapes=[((5,),)], note=_how,
+        special=False)
 
 # ---------------------------------------------------------------- ranges
 _ends = [((), ()), ((2,), ()), ((), (3,)), ((2, 1), (3,)), ((2,), (2,))]
@@ -316,12 +323,12 @@ for _kw in ({}, {"endpoint": False}, {"axis": -1}, {"num": 1}, {"num": 0}, {"ret
             call=lambda a, b, kw=_kw: _more._line(a, b, **kw))
         row(np.logspace, "real", "real", shapes=_ends, note=str(_kw),
             call=lambda a, b, kw=_kw: np.logspace(a / 4, b / 4, **kw))
-        row(np.geomspace, "positive", "positive", shapes=_ends, note=str(_kw),
+        row(np.geomspace, "positive", "positive", shapes=_ends, note=str(_kw), special=False,
             call=lambda a, b, kw=_kw: np.geomspace(a, b, **kw))
 row(np.logspace, "positive", "positive", note="base",
     shapes=[((), ()), ((2,), (2,)), ((), (2,))],
     call=lambda a, b: np.logspace(a, 1.0, 3, base=b))
-row(np.geomspace, "positive", "positive", shapes=_ends, note="negative",
+row(np.geomspace, "positive", "positive", shapes=_ends, note="negative", special=False,
     call=lambda a, b: np.geomspace(-a, -b, 3))
 
 # ---------------------------------------------------------------- a function of one's own

@@ -5,18 +5,21 @@ A row says how to call the function and from which domain its array arguments ar
     real      anything in ±3, no two equal, none within 0.05 of 0 or of an integer or half
     positive  0.2 .. 3            unit   -0.9 .. 0.9        above1   1.2 .. 4
 
-Shapes: ``BROADCAST`` draws pairs that broadcast, a list gives the shapes of the arguments to
-choose from, one tuple of shapes for each choice. Test files read the rows; they know no rule.
+and the other domains of `tinygrad_nn.testing.arrays`. Shapes: ``BROADCAST`` draws shapes that
+broadcast, a list gives the shapes of the arguments to choose from, one tuple of shapes for each
+choice. Tests read the rows; they know no rule.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-import tinygrad_nn as tn
-from tinygrad_nn._core import astype, getitem
-from tinygrad_nn.nn import _cross_entropy, _losses
-from tinygrad_nn.rules import _norms, _products, _shape
+from .. import rules
+from .._core import astype, getitem
+from .._transforms import stop_gradient
+from ..nn import _cross_entropy, _losses
+from ..rules import _norms, _products, _shape
 
 BROADCAST = "broadcast"
 ANY = [((),), ((0,),), ((1,),), ((3,),), ((2, 3),), ((2, 1, 2),), ((2, 0),)]
@@ -25,15 +28,21 @@ AXES = [((3,),), ((2, 3),), ((2, 1, 2),)]
 MATRIX = [((2, 3),), ((3, 3),), ((3, 1),)]
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
-    """``call(*arrays)`` uses one rule; domains and shapes are those of the arrays."""
+    """``call(*arrays)`` uses the rule of ``fn``; domains and shapes are those of the arrays.
+
+    ``kwargs``: where the call is ``fn(*arrays, **kwargs)``, else None. ``special``: whether it
+    can be asked at special points.
+    """
 
     fn: object
     call: object
     domains: tuple
     shapes: object
     note: str = ""
+    kwargs: dict | None = None
+    special: bool = True
 
     def __repr__(self):
         return f"{getattr(self.fn, '__name__', self.fn)}{self.note and ' ' + self.note}"
@@ -42,26 +51,53 @@ class Row:
 ROWS = []
 
 
-def row(fn, *domains, call=None, shapes=ANY, note=""):
-    ROWS.append(Row(fn, call or fn, domains or ("real",), shapes, note))
+def row(fn, *domains, call=None, shapes=None, note="", kwargs=None, special=True):
+    """Say how ``fn`` is called with arrays, for `op_arguments`, `check_op` and `programs`.
+
+    ``domains``: one for each array (see `arrays`), "real" alone if there is none. ``shapes``: a
+    list of choices, each a tuple of the shapes of all arrays; without it any shape, or shapes
+    that broadcast. ``call``: a function of the arrays, where more has to be said than
+    ``fn(*arrays, **kwargs)``; ``note`` tells it from other rows. ``special=False``: to be asked
+    in general position only, since it jumps at special points. Returns the row.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> row = tn.testing.row(np.matmul, "real", "real", shapes=[((2, 3), (3,))], note="again")
+    >>> row, tn.testing.ROWS.pop() is row
+    (matmul again, True)
+    """
+    domains = domains or ("real",)
+    if shapes is None:
+        shapes = ANY if len(domains) == 1 else BROADCAST
+    kwargs = kwargs or {}
+    call = call or (functools.partial(fn, **kwargs) if kwargs else fn)
+    new = Row(fn, call, domains, shapes, note, kwargs
+              if call is fn or isinstance(call, functools.partial) else None, special)
+    ROWS.append(new)
+    return new
 
 
-def calls(fn, *variants, domain="real", shapes=AXES):
-    """A row for each keyword variant of a function of one array."""
-    for kw in variants:
-        row(fn, domain, call=lambda x, kw=kw: fn(x, **kw), shapes=shapes, note=str(kw))
+def calls(fn, *variants, domain="real", shapes=AXES, special=True):
+    """A row for each variant of the keywords of a function of one array.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.testing.calls(np.sum, {"axis": 0}, {"keepdims": True})
+    [sum {'axis': 0}, sum {'keepdims': True}]
+    >>> del tn.testing.ROWS[-2:]
+    """
+    return [row(fn, domain, shapes=shapes, note=str(kw), kwargs=kw, special=special)
+            for kw in variants]
 
 
 # ---------------------------------------------------------------- elementwise
 for _fn in (np.negative, np.positive, np.square, np.exp, np.exp2, np.expm1, np.sin, np.cos,
             np.arctan, np.sinh, np.cosh, np.tanh, np.arcsinh, np.absolute, np.fabs, np.deg2rad,
             np.rad2deg, np.radians, np.degrees, np.nan_to_num, np.reciprocal, np.cbrt,
-            tn.relu, tn.sigmoid, tn.softplus, tn.leaky_relu, tn.elu, tn.silu, tn.gelu, tn.erf,
-            tn.erfc):
+            rules.relu, rules.sigmoid, rules.softplus, rules.leaky_relu, rules.elu, rules.silu,
+            rules.gelu, rules.erf, rules.erfc):
     row(_fn)
-calls(tn.leaky_relu, {"negative_slope": 0.3}, {"negative_slope": -2.0})
-calls(tn.elu, {"alpha": 0.6})
-calls(tn.gelu, {"approximate": "tanh"})
+calls(rules.leaky_relu, {"negative_slope": 0.3}, {"negative_slope": -2.0})
+calls(rules.elu, {"alpha": 0.6})
+calls(rules.gelu, {"approximate": "tanh"})
 for _fn in (np.sqrt, np.log, np.log2, np.log10, np.log1p):
     row(_fn, "positive")
 for _fn in (np.tan, np.arcsin, np.arccos, np.arctanh):
@@ -94,13 +130,15 @@ calls(_cross_entropy._put_back, {**_picks, "into": (2, 3)}, shapes=[((3,),), (()
 # ---------------------------------------------------------------- reductions
 _axes = [{}, {"axis": 0}, {"axis": -1, "keepdims": True}]
 _two = [((2, 3),), ((2, 1, 2),)]
-for _fn in (np.sum, np.mean, np.max, np.min, np.ptp, np.linalg.norm, tn.logsumexp):
+for _fn in (np.sum, np.mean, np.max, np.min, np.ptp, np.linalg.norm, rules.logsumexp):
     calls(_fn, *_axes)
     calls(_fn, {"axis": (0, 1)}, {"axis": (0, -1), "keepdims": True}, shapes=_two)
 for _fn in (np.sum, np.mean):
     row(_fn, shapes=[s for s in ANY if _fn is np.sum or 0 not in s[0]], note="any shape")
     calls(_fn, {"axis": 1, "where": np.array([True, False, True])}, shapes=[((2, 3),)])
 calls(np.sum, {"initial": 2.0}, {"dtype": np.float64})
+for _fn in (np.sum, np.max, np.prod, np.ptp, np.cumsum, np.cumprod, rules.logsumexp):
+    calls(_fn, {"axis": 0}, {"axis": -1}, shapes=[((),)])       # NumPy lets 0-d pass for 1-d
 calls(np.var, *_axes, {"ddof": 1}, shapes=[((3,),), ((2, 3),)])
 calls(np.var, {"axis": 1, "where": np.array([True, False, True])}, shapes=[((2, 3),)])
 calls(np.std, *_axes, shapes=[((3,),), ((3, 2),)])
@@ -113,7 +151,7 @@ calls(np.linalg.norm, {"ord": "fro"}, {"ord": 1}, {"ord": -1}, {"ord": np.inf},
       {"ord": -np.inf, "keepdims": True}, shapes=[((2, 3),)])
 row(_norms._length)
 row(_norms._p_length, call=lambda x: _norms._p_length(x, ord=3), shapes=FILLED)
-for _fn in (tn.softmax, tn.log_softmax):
+for _fn in (rules.softmax, rules.log_softmax):
     calls(_fn, {}, {"axis": 0})
 
 # ---------------------------------------------------------------- form and order
@@ -229,5 +267,5 @@ ZEROS = [  # functions with derivative zero, called on an array of distinct real
     (np.can_cast, lambda x: np.can_cast(x, np.float64)),
     (np.shares_memory, lambda x: np.shares_memory(x, np.ones(2))),
     (np.may_share_memory, lambda x: np.may_share_memory(x, np.ones(2))),
-    (tn.stop_gradient, tn.stop_gradient),
+    (stop_gradient, stop_gradient),
 ]

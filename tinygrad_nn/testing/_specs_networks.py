@@ -1,10 +1,10 @@
 """Rows for convolution, pooling and normalisation."""
 
 import numpy as np
-from specs import ZEROS, row
 
-from tinygrad_nn.rules import _activations, _convolution, _normalization, _pooling
-from tinygrad_nn.rules._convolution import Steps
+from ..rules import _activations, _convolution, _normalization, _pooling
+from ..rules._convolution import Steps
+from ._specs import ZEROS, row
 
 # ---------------------------------------------------------------- convolution
 # (images, kernels, gradients) and how: plain; strided with uneven padding; dilated; groups;

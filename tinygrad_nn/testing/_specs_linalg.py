@@ -1,10 +1,10 @@
 """Rows for linear algebra; arguments are made well conditioned within each call."""
 
 import numpy as np
-from specs import ZEROS, calls, row
 
-from tinygrad_nn.rules import _decompositions, _linalg
-from tinygrad_nn.rules._linalg import mT
+from ..rules import _decompositions, _linalg
+from ..rules._linalg import mT
+from ._specs import ZEROS, calls, row
 
 SQUARE = [((3, 3),), ((1, 1),), ((2, 2, 2),), ((0, 0),), ((2, 0, 0),)]
 TALL = [((3, 2),), ((2, 3, 1),), ((3, 0),)]
@@ -37,12 +37,13 @@ def of(fn, change=firm, **kw):
 
 
 def rows(fn, *variants, change=firm, shapes=SQUARE):
-    for kw in variants or ({},):
-        row(fn, call=of(fn, change, **kw), shapes=shapes, note=f"{kw or ''}")
+    for kw in variants or ({},):            # special points would make the matrix infirm again
+        row(fn, call=of(fn, change, **kw), shapes=shapes, note=f"{kw or ''}", special=False)
 
 
 # ---------------------------------------------------------------- solve, inv, determinants
-row(np.linalg.solve, "real", "real", call=lambda a, b: np.linalg.solve(firm(a), b),
+row(np.linalg.solve, "real", "real", special=False,
+    call=lambda a, b: np.linalg.solve(firm(a), b),
     shapes=[((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 2, 2), (2,)), ((2, 2, 2), (2, 1)),
             ((2, 2), (3, 2, 1)), ((2, 1, 2, 2), (3, 2, 1)), ((2, 1, 1), (1,)),
             ((0, 0), (0, 2))])
@@ -53,26 +54,33 @@ rows(np.linalg.pinv, {"hermitian": True}, shapes=NONEMPTY)
 rows(np.linalg.pinv, {"rtol": 0.5}, {"rcond": 0.35}, {"rtol": 0.5, "hermitian": True},
      change=apart, shapes=[((3, 3),), ((2, 2, 2),)])
 rows(np.linalg.pinv, {"rtol": 0.5}, change=apart, shapes=[((4, 3),), ((2, 3),)])
-row(np.linalg.pinv, call=lambda x: np.linalg.pinv(firm(x), np.array([1e-9, 1e-8])),
+row(np.linalg.pinv, special=False,
+    call=lambda x: np.linalg.pinv(firm(x), np.array([1e-9, 1e-8])),
     shapes=[((2, 3, 2),)], note="rcond of a batch")
 row(np.linalg.det, shapes=[*SQUARE, ((4, 4),)])
 row(_linalg._cofactors, shapes=[*SQUARE, ((4, 4),)])
 rows(np.linalg.slogdet)
-row(np.linalg.slogdet, call=lambda x: np.linalg.slogdet(-firm(x)), shapes=SQUARE, note="< 0")
+row(np.linalg.slogdet, special=False,
+    call=lambda x: np.linalg.slogdet(-firm(x)), shapes=SQUARE, note="< 0")
 for _fn in (np.linalg.lstsq, _linalg._lstsq):
-    row(_fn, "real", "real", call=lambda a, b, fn=_fn: fn(apart(a), b),
+    row(_fn, "real", "real", special=False,
+        call=lambda a, b, fn=_fn: fn(apart(a), b),
         shapes=[((3, 2), (3,)), ((4, 2), (4, 3)), ((2, 2), (2, 2)), ((2, 3), (2,)),
                 ((2, 4), (2, 3)), ((1, 1), (1,))])
-row(np.linalg.lstsq, "real", "real", call=lambda a, b: np.linalg.lstsq(firm(a), b, 1e-12)[:2],
+row(np.linalg.lstsq, "real", "real", special=False,
+    call=lambda a, b: np.linalg.lstsq(firm(a), b, 1e-12)[:2],
     shapes=[((3, 2), (3,))], note="rcond")
 rows(np.linalg.tensorinv, {"ind": 1}, shapes=[((3, 3),)])
-row(np.linalg.tensorinv, call=lambda x: np.linalg.tensorinv(np.reshape(firm(x), (4, 2, 2)), 1),
+row(np.linalg.tensorinv, special=False,
+    call=lambda x: np.linalg.tensorinv(np.reshape(firm(x), (4, 2, 2)), 1),
     shapes=[((4, 4),)], note="ind 1")
-row(np.linalg.tensorinv, call=lambda x: np.linalg.tensorinv(np.reshape(firm(x), (2, 2, 4))),
+row(np.linalg.tensorinv, special=False,
+    call=lambda x: np.linalg.tensorinv(np.reshape(firm(x), (2, 2, 4))),
     shapes=[((4, 4),)], note="ind 2")
 row(np.linalg.tensorsolve, "real", "real", shapes=[((4, 4), (4,)), ((4, 4), (2, 2))],
+    special=False,
     call=lambda a, b: np.linalg.tensorsolve(np.reshape(firm(a), (*b.shape, 2, 2)), b))
-row(np.linalg.tensorsolve, "real", "real", shapes=[((4, 4), (4,))],
+row(np.linalg.tensorsolve, "real", "real", shapes=[((4, 4), (4,))], special=False,
     call=lambda a, b: np.linalg.tensorsolve(np.reshape(firm(a), (2, 4, 2)), b, axes=(0,)),
     note="axes")
 for _n in (1, 2, 3, 5, -1, -2, -3):
@@ -89,14 +97,17 @@ rows(np.linalg.eigvalsh, *_uplo, change=apart)
 rows(np.linalg.cholesky, {}, {"upper": True})
 rows(np.linalg.qr, {}, {"mode": "r"}, shapes=[*ANY_FORM, TALL[2], WIDE[2]])
 rows(np.linalg.qr, {"mode": "complete"}, shapes=[*NONEMPTY, *WIDE[:2], ((3, 2),), ((3, 0),)])
-row(np.linalg.qr, call=lambda x: outside(np.linalg.qr(firm(x), "complete")[0]),
+row(np.linalg.qr, special=False,
+    call=lambda x: outside(np.linalg.qr(firm(x), "complete")[0]),
     shapes=[((4, 2),), ((2, 3, 1),)], note="subspace")
 rows(_decompositions._qr, shapes=ANY_FORM)
 rows(np.linalg.svd, {"full_matrices": False}, change=apart, shapes=[*ANY_FORM, TALL[2]])
 rows(np.linalg.svd, {}, change=apart, shapes=[*SQUARE, ((3, 2),), ((2, 2, 3),)])
-row(np.linalg.svd, call=lambda x: outside(np.linalg.svd(apart(x))[0]), note="subspace of u",
+row(np.linalg.svd, special=False,
+    call=lambda x: outside(np.linalg.svd(apart(x))[0]), note="subspace of u",
     shapes=[((4, 2),), ((2, 3, 1),)])
-row(np.linalg.svd, call=lambda x: outside(mT(np.linalg.svd(apart(x))[2])),
+row(np.linalg.svd, special=False,
+    call=lambda x: outside(mT(np.linalg.svd(apart(x))[2])),
     shapes=[((2, 4),), ((2, 1, 3),)], note="subspace of vh")
 rows(np.linalg.svd, {"compute_uv": False}, change=apart, shapes=ANY_FORM)
 rows(np.linalg.svd, {"hermitian": True}, {"hermitian": True, "compute_uv": False},

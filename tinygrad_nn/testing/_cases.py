@@ -1,0 +1,133 @@
+"""A call of a function with drawn arguments, and what is said if something is wrong with it."""
+
+import inspect
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .._errors import GradcheckError
+from .._table import RULES
+from ._arrays import arrays, as_strategy, op_arguments
+from ._code import code, defined, laid_out, public_name
+from ._specs import BROADCAST, ROWS, Row
+
+
+class Case:
+    """A function (or row) with arrays ``xs`` and keywords; calling it with arrays calls it."""
+
+    def __init__(self, fn, xs, kwargs):
+        self.fn, self.xs, self.kwargs = fn, xs, kwargs
+        self.call = fn.call if isinstance(fn, Row) else fn
+        self.codes = tuple(map(code, xs))               # before anything writes to them
+
+    def __call__(self, *xs):
+        return self.call(*xs, **self.kwargs)
+
+    def key(self):
+        """What tells this case from others."""
+        return repr(self.fn), self.codes, code(self.kwargs)
+
+    def is_moderate(self):
+        """Whether no number is so large or small that differences and sums lose it."""
+        return all(np.all((np.abs(x) > 1e-9) & (np.abs(x) < 20) | (x == 0)) for x in self.xs)
+
+    def in_general_position(self):
+        """Whether no special point is there, so that layout and precision change no more than
+        the rounding."""
+        return self.is_moderate() and all(np.all(np.abs(x) > 0.04) for x in self.xs)
+
+    def is_one_operation(self):
+        """Whether the function itself has a rule, and is not written in other functions."""
+        fn = self.fn.fn if isinstance(self.fn, Row) and self.fn.kwargs is not None else self.fn
+        return getattr(RULES.get(fn), "kind", "composite") != "composite"
+
+    def attempt(self, run, line, doing):
+        """What ``run()`` gives; an exception, met ``doing`` that, is what is wrong."""
+        __tracebackhide__ = True
+        try:
+            return run()
+        except Exception as error:
+            return self.fail(f"{type(error).__name__} {doing}: {error}", line)
+
+    def fail(self, what, line, report=None):
+        """Raise `GradcheckError`: what is wrong, and code that ends in ``line`` and shows it.
+
+        ``line`` may use ``{call}``, the call with the arrays, ``{f}``, a function of the
+        arrays, and ``{xs}``, their names.
+        """
+        __tracebackhide__ = True
+        lines, name = self.definition()
+        names = [f"x{k}" for k in range(len(self.xs))]
+        xs = ", ".join(names)
+        words = "".join(f", {k}={code(v)}" for k, v in self.kwargs.items())
+        call = f"{name}({xs}{words})"
+        lines = ["import numpy as np, tinygrad_nn as tn", *lines,
+                 *(f"{n} = {x}" for n, x in zip(names, self.codes, strict=True)),
+                 line.format(call=call, f=f"(lambda {xs}: {call})" if words else name, xs=xs)]
+        raise GradcheckError(f"{name_in_text(self.fn)}: {what}\n\nAn example:\n\n"
+                             + "\n".join(lines), report) from None
+
+    def definition(self):
+        """(lines of code, the name by which they know the function)."""
+        if isinstance(self.fn, Row):
+            number = next(k for k, row in enumerate(ROWS) if row is self.fn)
+            return [f"f = tn.testing.ROWS[{number}].call           # {self.fn}"], "f"
+        return defined(self.fn)
+
+
+def name_in_text(fn):
+    """What messages call a function or row."""
+    return f"check_op of {fn!r}" if isinstance(fn, Row) else f"check_op of {public_name(fn)}"
+
+
+def cases(fn, arguments, keywords, special, layout):
+    """A strategy for a `Case`: see `check_op` for what the parameters mean."""
+    rows = rows_of(fn, arguments, keywords)
+    dtypes = st.sampled_from([np.float64, np.float64, np.float32])
+
+    @st.composite
+    def of_rows(draw):
+        row = draw(st.sampled_from(rows))
+        xs = draw(op_arguments(row, draw(dtypes), layout, special))
+        return Case(row if row in known else row.call, xs, draw(words))
+
+    @st.composite
+    def of_strategies(draw):
+        dtype = draw(dtypes)
+        drawn = [draw(arrays(domain=a, special=special) if isinstance(a, str) else a)
+                 for a in arguments]
+        xs = [laid_out(np.asarray(x, dtype), draw(as_strategy(layout))) for x in drawn]
+        return Case(fn, xs, draw(words))
+    known = [row for row in rows if any(row is r for r in ROWS)]
+    words = st.fixed_dictionaries({name: as_strategy(v) for name, v in keywords.items()})
+    return of_rows() if rows else of_strategies()
+
+
+def rows_of(fn, arguments, keywords):
+    """The rows that say what to draw; none where some strategy does."""
+    if arguments is None:
+        if isinstance(fn, Row):
+            return [fn]
+        known = [r for r in ROWS if r.fn is fn]
+        if known and not keywords:
+            return known
+        arguments = ["real"] * _count(fn)
+    if all(isinstance(a, str) for a in arguments):
+        return [Row(fn, fn, tuple(arguments), BROADCAST)]
+    return []
+
+
+def _count(fn):
+    """How many arguments of ``fn`` have to be given by position."""
+    if isinstance(fn, np.ufunc):
+        return fn.nin
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except ValueError:                                      # some functions written in C
+        parameters = ()
+    n = sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+            for p in parameters)
+    if not n:
+        raise ValueError(f"how many arrays does {public_name(fn)} take? Its signature does not "
+                         "say: give arguments=, a domain or a strategy for each")
+    return n
