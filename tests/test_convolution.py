@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measuring import memory
-from strategies import LAYOUTS, laid_out
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn
 from tinygrad_nn.rules import _convolution_kernels as kernels
+from tinygrad_nn.testing import laid_out, layouts
 
 RNG = np.random.default_rng(0)
 
@@ -62,7 +62,7 @@ def convolutions(draw, most=3):
     image = [max(1, d * (k - 1) + 1 - 2 * p) + draw(st.integers(0, most))
              for k, p, d in zip(kernel, pad, dilation, strict=True)]
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    x, w = (laid_out(rng.standard_normal(s), draw(st.sampled_from(LAYOUTS))) for s in (
+    x, w = (laid_out(rng.standard_normal(s), draw(layouts())) for s in (
         (n, groups * channels, *image), (groups * each, channels, *kernel)))
     b = rng.standard_normal(groups * each) if draw(st.booleans()) else None
     full = stride, tuple((p, p) for p in pad), dilation, groups

@@ -66,7 +66,8 @@ def test_beside_a_kink_only_short_steps_resolve():
         return np.abs(x - 0.999) * np.exp(x)
     coarse, fine = at(f, 1, 1), at(f, 1, 1, START * FINER)
     want = (1.001) * np.e
-    assert not coarse.resolved[0] and fine.resolved[0] and not fine.kink[0]
+    assert coarse.jump[0] or not coarse.resolved[0]
+    assert fine.resolved[0] and not (fine.kink[0] or fine.jump[0])
     both = coarse.better(fine)
     assert abs(both.value[0] - want) <= 10 * both.error[0] < 1e-6
 
@@ -99,3 +100,11 @@ def test_elements_are_judged_apart_and_projected_together():
     assert p.kink[0] and not p.jump[0]
     np.testing.assert_allclose([p.low[0], p.high[0]],
                                [2 * np.exp(0.5) - 3, 2 * np.exp(0.5) + 3], rtol=1e-6)
+
+
+def test_beside_a_jump_the_slope_of_the_continuous_side_counts():
+    s = at(lambda x: np.where(x >= 0, 2 * x, x - 1), 0, 1)
+    assert s.jump[0]
+    np.testing.assert_allclose([s.low[0], s.high[0]], 2, atol=1e-6)
+    s = at(np.sign, 0, 1)
+    assert s.low[0] == -np.inf and s.high[0] == np.inf

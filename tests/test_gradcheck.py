@@ -165,6 +165,15 @@ def test_our_own_kinks_pass_in_both_modes_and_orders(f, kinks):
     assert report.kinks == kinks
 
 
+def test_a_jump_excuses_only_the_slope_beside_it():
+    @tn.primitive
+    def step(x):
+        return np.where(x >= 1, 3 * x, x)
+    tn.rules.elementwise(step, lambda x: np.where(x == 1, 1.0, np.where(x > 1, 3.0, 1.0)))
+    assert tn.gradcheck(step, np.array([0.5, 1.5]))
+    assert caught(step, np.array([0.5, 1.0])).blamed == "step"
+
+
 def test_conventions_that_do_not_add_up_are_said():
     report = tn.gradcheck(lambda x: tn.relu(x) - tn.relu(-x), np.array([0.0, 1.0]))
     assert report.kinks == ["relu"]
@@ -185,6 +194,8 @@ def test_special_magnitudes():
         assert tn.gradcheck(f, np.array([1e30, 1.0, 5e-324, -0.0, 1e-20, -1e30]))
     assert tn.gradcheck(np.sqrt, np.array([0.0, 1.0]))               # infinite, and said so
     assert tn.gradcheck(np.floor, np.array([2.0, 0.5]))              # a jump
+    assert tn.gradcheck(lambda x: np.frexp(x)[0], np.array([0.25, 0.3]))
+    assert tn.gradcheck(lambda x: np.unique(x)[:1], np.array([0.25, 0.25, 0.3]))
     assert tn.gradcheck(lambda x: np.sum(tn.softmax(x)), X)          # zero, but for rounding
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import LAYOUTS, laid_out
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn
+from tinygrad_nn.testing import laid_out
 
 RNG = np.random.default_rng(0)
 F64 = {"dtype": np.float64}
@@ -191,7 +191,7 @@ def test_axes_that_are_none(arguments, shape):
 # ---------------------------------------------------------------- selections of large arrays
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "negative", "read-only"])
 @pytest.mark.parametrize("shape", [(300, 500), (40, 50), (5,)])
 def test_the_slope_of_relu_is_zero_whatever_arrives(shape, layout, dtype):
     x = laid_out(RNG.standard_normal(shape).astype(dtype), layout)

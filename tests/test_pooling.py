@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from measuring import memory
-from strategies import LAYOUTS, laid_out
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn
 from tinygrad_nn.rules import _pooling_kernels as kernels
+from tinygrad_nn.testing import laid_out, layouts
 
 RNG = np.random.default_rng(0)
 
@@ -62,7 +62,7 @@ def poolings(draw):
                                                                         strict=True)]
     shape = draw(st.integers(0, 2)), draw(st.integers(1, 2)), *image
     x = np.random.default_rng(draw(st.integers(0, 2**16))).integers(-4, 4, shape) / 2
-    return laid_out(x, draw(st.sampled_from(LAYOUTS))), kernel, stride, padding
+    return laid_out(x, draw(layouts())), kernel, stride, padding
 
 
 @settings(max_examples=80, deadline=None)

@@ -22,7 +22,8 @@ class Slope:
 
     ``value``, ``error``: the derivative and its error bar (of one side at a border of the
     domain); ``low``, ``high``: the one-sided derivatives in order, widened by their bars;
-    ``kink``: they differ; ``jump``: the curve itself is not continuous; ``grows``: +1 or -1
+    ``kink``: they differ; ``jump``: the curve itself is not continuous, then they are those of
+    the side where it is, or without limit if there is none; ``grows``: +1 or -1
     where differences grow without limit; ``size``: how large the curve is around 0;
     ``spread``: the larger error bar of the two sides; ``resolved``: it is small, so the steps
     were short enough. (Differences of a function that varies faster than the steps can agree
@@ -38,8 +39,8 @@ class Slope:
 
     def projected(self, u):
         """The slope of the weighted sum of all elements, as one element."""
-        ends = np.stack([u * self.low, u * self.high])
         used = u != 0
+        ends = np.where(used, u, 1) * np.where(used, [self.low, self.high], 0)
         return Slope(value=_one(u @ self.value), error=_one(np.abs(u) @ self.error),
                      low=_one(np.sum(np.min(ends, 0))), high=_one(np.sum(np.max(ends, 0))),
                      kink=_one(np.any(self.kink & used)), jump=_one(np.any(self.jump & used)),
@@ -49,7 +50,7 @@ class Slope:
 
     def better(self, other):
         """Element by element this one, or the other, finer one where this is not resolved."""
-        mine = self.resolved | (~other.resolved & (self.spread <= other.spread))
+        mine = (self.resolved & ~self.jump) | (~other.resolved & (self.spread <= other.spread))
         return Slope(**{name: np.where(mine, getattr(self, name), getattr(other, name))
                         for name in Slope.__slots__})
 
@@ -133,21 +134,26 @@ def _judged(table, y, largest, eps):
     central, right, left, above, below = table.best
     bar, right_bar, left_bar, above_bar, below_bar = table.error
     # where the curve tends to another value, the differences go like 1/t
-    jump = (((np.abs(above - y) > SURE * above_bar) & (table.ratio[1] > 1.7))
-            | ((np.abs(below - y) > SURE * below_bar) & (table.ratio[2] > 1.7)))
+    up = (np.abs(above - y) > SURE * above_bar) & (table.ratio[1] > 1.7)
+    down = (np.abs(below - y) > SURE * below_bar) & (table.ratio[2] > 1.7)
+    jump = up | down
     apart = SURE * (right_bar + left_bar) + 1e-4 * (np.abs(right) + np.abs(left))
-    alone, sided = ~np.isfinite(bar), np.isfinite(right_bar)    # at a border of the domain
-    ends = np.stack([right - SURE * right_bar, right + SURE * right_bar,
+    # at a border of the domain and at a jump one side counts alone
+    sided = np.isfinite(right_bar) & ~up
+    other = np.isfinite(left_bar) & ~down
+    alone = ~np.isfinite(bar) | (jump & (sided | other))
+    ends = np.array([right - SURE * right_bar, right + SURE * right_bar,
                      left - SURE * left_bar, left + SURE * left_bar])
+    ends[:2, up] = ends[2:, down] = np.nan
     endless = ~(table.error <= 1e-3 * np.abs(table.best)) & (table.ratio > 1.1)
     growth = np.where(endless & np.isfinite(table.row[0]), np.sign(table.row[0]), 0.0)
-    spread = np.fmax(np.where(sided, right_bar, 0.0),
-                     np.where(sided & ~np.isfinite(left_bar), 0.0, left_bar))
-    steepest = np.fmax(np.abs(right), np.abs(left))
+    spread = np.fmax(np.where(sided, right_bar, 0.0), np.where(other | ~sided, left_bar, 0.0))
+    steepest = np.fmax(np.where(sided, np.abs(right), 0.0), np.where(other, np.abs(left), 0.0))
     return Slope(
         value=np.where(alone, np.where(sided, right, left), central),
         error=np.where(alone, np.where(sided, right_bar, left_bar), bar),
-        low=np.fmin.reduce(ends), high=np.fmax.reduce(ends),
+        low=np.where(up & down, -np.inf, np.fmin.reduce(ends)),
+        high=np.where(up & down, np.inf, np.fmax.reduce(ends)),
         kink=(np.abs(right - left) > apart) & ~jump, jump=jump,
         grows=np.where(growth[1] != 0, growth[1], growth[2]), size=largest, spread=spread,
         resolved=(spread <= 0.01 * steepest) | (spread <= 1e-6 * np.max(table.most[1:3], 0))

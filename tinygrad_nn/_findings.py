@@ -34,9 +34,9 @@ class Finding:
     def _judge(self):
         s, got = self.s, self.got
         gap, tolerance = np.abs(got - s.value), SURE * s.error + self.slack
-        explained = ((s.kink & (got >= s.low - self.slack) & (got <= s.high + self.slack))
-                     | (np.isinf(got) & (np.sign(got) == s.grows))
-                     | (s.jump & np.isfinite(got)))
+        between = (got >= s.low - self.slack) & (got <= s.high + self.slack)
+        explained = (((s.kink | s.jump) & between & np.isfinite(got))
+                     | (np.isinf(got) & (np.sign(got) == s.grows)))
         close = gap <= tolerance
         size = np.maximum(np.abs(s.value), np.abs(got))
         known = s.error <= np.maximum(BLURRED * np.maximum(size, 0.01 * self.norm),

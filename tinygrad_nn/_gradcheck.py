@@ -123,9 +123,12 @@ class _Problem:
             moved = list(self.leaves)
             moved[i] = np.asarray(moved[i] + t * v)
             try:
-                return _flat(self.f(*self.copies(moved)))
-            except (ValueError, ArithmeticError):           # the step left the domain of f
+                y = _flat(self.f(*self.copies(moved)))
+            except (ValueError, ArithmeticError):
+                y = None
+            if y is None or y.shape != self.y.shape:        # the step left the domain of f
                 return np.full(self.y.shape, np.nan)
+            return y
         return slope(curve, self.y, self.eps, start)
 
     def claim(self, mode, i, v, u=None, leaves=None):

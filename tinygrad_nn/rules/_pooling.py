@@ -1,8 +1,9 @@
 """Pooling: the largest value or the average of windows.
 
-Max pooling is a selection: ``_maxima``, with derivative zero, finds the cells, and `_largest`
-takes them. So what is kept for the backward pass is one byte for each result, and not the
-images. `_pick` and `_put` are each other's transposes.
+Max pooling is a selection: `_maxima`, with derivative zero, finds the cells, and `_pick` takes
+them. So what is kept for the backward pass is one byte for each result, and not the images.
+`_pick` and `_put` are each other's transposes. (To hand on the values that `_maxima` has seen
+would save a third of the time, and make an operation that is no function of its arguments.)
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 
 from .._core import primitive
 from .._errors import ShapeError
-from .._table import kink, linear, rule, zero
+from .._table import kink, linear, zero
 from . import _pooling_kernels as kernels
 from ._windows import extents, images, pair, windows
 
@@ -29,8 +30,7 @@ def max_pool2d(x, kernel_size, stride=None, padding=0):
            [13., 15.]])
     """
     found = _fitting("max_pool2d", x, kernel_size, stride, padding)
-    values, chosen = _maxima(x, windows=found)
-    return _largest(x, values, chosen, windows=found)
+    return _pick(x, _maxima(x, windows=found), windows=found)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0, *, count_include_pad=True):
@@ -75,12 +75,6 @@ def _maxima(x, windows):
 
 
 @primitive
-def _largest(x, values, chosen, windows):
-    """The chosen cells of x; their ``values`` are known already."""
-    return values
-
-
-@primitive
 def _pick(x, chosen, windows):
     return kernels.pick(x, chosen, *windows)
 
@@ -91,15 +85,11 @@ def _put(g, chosen, image, windows):
 
 
 zero(_maxima)
-rule(_largest, vjp=(lambda g, shape, c, windows: _put(g, c, image=shape[2:], windows=windows),
-                    None, None),
-     jvp=(lambda t, c, windows: _pick(t, c, windows=windows), None, None),
-     moves=True, selects=True)
 linear(_pick, lambda g, shape, chosen, windows: _put(g, chosen, image=shape[2:],
                                                      windows=windows), selects=True)
 linear(_put, lambda g, chosen, windows, image=None: _pick(g, chosen, windows=windows),
        fills=True)
-kink("of equal elements the first", _largest)
+kink("of equal elements the first", _maxima)
 
 
 # ---------------------------------------------------------------- averages

@@ -51,17 +51,16 @@ def planes(x):
 
 
 def maxima(x, kernel, stride, padding):
-    """(largest value, number of its cell) of each window; of equal ones the first, and a nan
-    is larger than all. Padding counts as -inf and is never chosen."""
+    """The number of the cell with the largest value of each window; of equal ones the first,
+    and a nan is larger than all. Padding is never chosen."""
     cells = Cells(x.shape[2:], kernel, stride, padding)
-    values = np.empty((x.shape[0] * x.shape[1], *cells.out), x.dtype)
-    chosen = np.empty(values.shape, cells.dtype)
-    for block in cells.blocks(planes(x), values, chosen):
-        _maxima(cells, *block, nans=False)
-        if np.isnan(np.max(block[1])):
-            _maxima(cells, *block, nans=True)
-    shape = (*x.shape[:2], *cells.out)
-    return values.reshape(shape), chosen.reshape(shape)
+    chosen = np.empty((x.shape[0] * x.shape[1], *cells.out), cells.dtype)
+    for block, numbers in cells.blocks(planes(x), chosen):
+        values = np.empty(numbers.shape, x.dtype)
+        _maxima(cells, block, values, numbers, nans=False)
+        if np.isnan(np.max(values)):
+            _maxima(cells, block, values, numbers, nans=True)
+    return chosen.reshape(*x.shape[:2], *cells.out)
 
 
 def _maxima(cells, x, values, chosen, nans):
@@ -84,7 +83,7 @@ def pick(x, chosen, kernel, stride, padding):
     y = np.zeros(chosen.shape, x.dtype)
     for x_block, numbers, values in cells.blocks(*map(planes, (x, chosen, y))):
         for k, at, pixels in cells:
-            np.copyto(values[at], x_block[pixels], where=numbers[at] == k)
+            values[at] += masked(x_block[pixels], numbers[at] == k)
     return y
 
 

@@ -33,9 +33,8 @@ for _x, _n, _windows in (((1, 2, 4, 4), (2, 2), ((2, 2), (2, 2), _no)),
                          ((1, 1, 3, 5), (2, 2), ((1, 2), (2, 3), _no)),
                          ((0, 2, 2, 2), (1, 1), ((2, 2), (2, 2), _no))):
     _cells = np.arange(np.prod((*_x[:2], *_n))).reshape(*_x[:2], *_n) % 2
-    row(_pooling._largest, shapes=[(_x,)], note=str(_windows),
-        call=lambda x, w=_windows: _pooling._largest(x, *_pooling._maxima(x, windows=w),
-                                                     windows=w))
+    row(_pooling._pick, shapes=[(_x,)], note=f"the largest {_windows}",
+        call=lambda x, w=_windows: _pooling._pick(x, _pooling._maxima(x, windows=w), windows=w))
     row(_pooling._pick, shapes=[(_x,)], note=str(_windows),
         call=lambda x, c=_cells, w=_windows: _pooling._pick(x, c, windows=w))
     row(_pooling._put, shapes=[((*_x[:2], *_n),)], note=str(_windows),
