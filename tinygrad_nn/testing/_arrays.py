@@ -26,8 +26,9 @@ def shapes(draw, max_dims=3, max_side=3, empty=True):
     >>> find(tn.testing.shapes(), lambda shape: len(shape) == 2)
     (1, 1)
     """
-    sides = [*range(1, max_side + 1)] * 2 + [0] * empty         # the simplest first
-    return tuple(draw(st.lists(st.sampled_from(sides), max_size=max_dims)))
+    n = draw(st.integers(0, max_dims))
+    sides = st.sampled_from([1, *range(2, max_side + 1), *range(2, max_side + 1), *[0] * empty])
+    return tuple(draw(st.lists(sides, min_size=n, max_size=n)))
 
 
 @st.composite
@@ -121,7 +122,7 @@ def _arguments_of(row, dtype, layout, special):
 @st.composite
 def _arrays(draw, shapes, domains, dtype, layout, special):
     """Arrays of several domains, of a tuple of shapes, all numbers from one pool."""
-    pool = Pool(draw, draw(as_strategy(dtype)), special)
+    pool = Pool(draw, draw(as_strategy(dtype)), special, several=len(domains) > 1)
     found = [fill(pool, domain, _tuple(shape))
              for domain, shape in zip(domains, draw(shapes), strict=True)]
     return [laid_out(x, draw(as_strategy(layout))) for x in found]

@@ -1,5 +1,6 @@
 """A call of a function with drawn arguments, and what is said if something is wrong with it."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from .._errors import GradcheckError
 from .._table import RULES
+from .._transforms import flatten
 from ._arrays import arrays, as_strategy, op_arguments
 from ._code import code, defined, laid_out, public_name
 from ._specs import BROADCAST, ROWS, Row
@@ -23,6 +25,19 @@ class Case:
     def __call__(self, *xs):
         return self.call(*xs, **self.kwargs)
 
+    def steady(self, *xs):
+        """The call, as far as the shapes of its results are those at ``self.xs``; elsewhere
+        there is nothing to take a difference from."""
+        y = self(*xs)
+        if [np.shape(v) for _, v in flatten(y)] != self.shapes:
+            raise ValueError("the result has another shape beside this point")
+        return y
+
+    @functools.cached_property
+    def shapes(self):
+        """The shapes of the results."""
+        return [np.shape(v) for _, v in flatten(self(*self.xs))]
+
     def key(self):
         """What tells this case from others."""
         return repr(self.fn), self.codes, code(self.kwargs)
@@ -30,6 +45,11 @@ class Case:
     def is_moderate(self):
         """Whether no number is so large or small that differences and sums lose it."""
         return all(np.all((np.abs(x) > 1e-9) & (np.abs(x) < 20) | (x == 0)) for x in self.xs)
+
+    def mixes_magnitudes(self):
+        """Whether some numbers are so large or small that they lose others, or are lost."""
+        sizes = np.abs(np.concatenate([np.ravel(x) for x in self.xs]))
+        return not (self.is_moderate() or np.all(sizes > 1e20) or np.all(sizes < 1e-20))
 
     def in_general_position(self):
         """Whether no special point is there, so that layout and precision change no more than

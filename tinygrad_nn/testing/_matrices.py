@@ -41,7 +41,7 @@ def triangular(pool, shape):
 
 def orthogonal(pool, shape):
     """A rotation in each plane of two axes, by angles whose sine and cosine are decimals."""
-    turns = st.sampled_from(ROTATIONS + EDGES if pool.special else ROTATIONS)
+    turns = st.sampled_from(ROTATIONS + EDGES if pool.points else ROTATIONS)
     x = np.zeros(shape)
     for index in np.ndindex(shape[:-2]):
         q = np.eye(shape[-1])
