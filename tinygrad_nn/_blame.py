@@ -100,7 +100,7 @@ def blame(report, f, order, check):
 
     ``f``: the function of the order that was looked at, checked with `check` again.
     """
-    kinks, wrong = [], None
+    kinks, wrong, dark = [], None, None
     modes = sorted({w[0] for w in report.wrong}) or ["forward"]
     operations = sorted(recorded(f, report.inputs), key=lambda op: op.composite)    # stable
     for k in range(1, order + 1 if report.wrong else 2):
@@ -109,6 +109,8 @@ def blame(report, f, order, check):
             if alone.verdict == "wrong":
                 wrong = op
                 break
+            if alone.verdict == "unmeasured" and dark is None:
+                dark = op
             if alone.kinked and (op.inside or op.name) not in kinks:
                 kinks.append(op.inside or op.name)
         if wrong:
@@ -116,12 +118,11 @@ def blame(report, f, order, check):
     report.kinks += [k for k in kinks if k not in report.kinks]
     if not report.wrong:
         return
-    if wrong is not None:
-        report.blamed, report.snippet = wrong.name, snippet(wrong, wrong.inputs, order)
-        inside = f" (a part of {wrong.inside})" if wrong.inside else ""
-        shapes = " and ".join(str(x.shape) for x in wrong.inputs)
-        report.notes.append(f"to blame: the rule of {wrong.name}{inside}, used in "
-                            f"{wrong.place}, on {shapes}")
+    if wrong is not None or (dark is not None and not kinks):
+        report.blamed = (wrong or dark).name
+        report.snippet = snippet(wrong or dark, (wrong or dark).inputs, order)
+        report.notes.append(_sentence(wrong or dark) + (
+            "" if wrong else ": it alone cannot be measured there, and all others are right"))
     elif kinks:
         report.verdict, report.reason = "right", ""
         report.notes.append("no operation is wrong, but what they choose at a kink does not "
@@ -131,6 +132,12 @@ def blame(report, f, order, check):
         report.notes.append("each recorded operation is right alone: a condition (np.where, "
                             "if, a comparison) decides otherwise beside this point, or a "
                             "value was taken out of the graph")
+
+
+def _sentence(op):
+    inside = f" (a part of {op.inside})" if op.inside else ""
+    shapes = " and ".join(str(x.shape) for x in op.inputs)
+    return f"to blame: the rule of {op.name}{inside}, used in {op.place}, on {shapes}"
 
 
 # ---------------------------------------------------------------- code that reproduces it
