@@ -22,16 +22,20 @@ import contextlib
 import copy
 import functools
 import inspect
+import itertools
+import multiprocessing
 import sys
 import types
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tinygrad_nn._gradcheck import MODES, _flat, check
+from tinygrad_nn._findings import flat
+from tinygrad_nn._gradcheck import MODES, check
 from tinygrad_nn._messages import name_of
 from tinygrad_nn._table import RULES, Plan
 from tinygrad_nn._transforms import flatten, jvp, tree_map, vjp
@@ -237,13 +241,13 @@ def claims(call, xs, mode):
     rng = np.random.default_rng(5)
     signs = [rng.uniform(0.5, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape) for x in xs]
     if mode == "forward":
-        return [_flat(jvp(call, tuple(xs), tuple(
+        return [flat(jvp(call, tuple(xs), tuple(
             s if j == i else np.zeros_like(s) for j, s in enumerate(signs)))[1])
             for i in range(len(xs))]
     y, pull = vjp(call, *xs)
     seeds = [rng.uniform(0.3, 0.8, np.shape(v)) for _, v in flatten(y)]
     seeds = iter(seeds)
-    return [_flat(g) for g in pull(tree_map(lambda v: next(seeds), y))]
+    return [flat(g) for g in pull(tree_map(lambda v: next(seeds), y))]
 
 
 def changed(before, after):
@@ -265,6 +269,7 @@ def judge(mutant, samples):
 
 
 def _fate(mutant, mode, samples):
+    fate = "equivalent"
     for call, xs, before in samples:
         try:
             if not changed(before, claims(call, xs, mode)):
@@ -272,11 +277,13 @@ def _fate(mutant, mode, samples):
             report = check(call, tuple(xs), modes=(mode,))
         except Exception as error:
             return f"raised {type(error).__name__}"
-        if report.verdict != "wrong":
-            return "escaped"
-        right = report.blamed == name_of(mutant.rule.fn)
-        return "caught" if right else f"misblamed {report.blamed}"
-    return "equivalent"
+        if report.verdict == "wrong":
+            right = report.blamed == name_of(mutant.rule.fn)
+            return "caught" if right else f"misblamed {report.blamed}"
+        fate = "escaped"
+        if report.verdict == "right":
+            break
+    return fate
 
 
 def draws(row):
@@ -304,14 +311,13 @@ def samples_of(fn):
     return found
 
 
-def judged(terms=True, only=()):
-    """All mutants of all rules, or of functions named in ``only``, with their fate."""
-    for fn, rule in list(RULES.items()):
-        if rule.kind not in ("zero", "refused") and (not only or name_of(fn) in only):
-            samples = samples_of(fn)
-            for mutant in mutants_of(rule, terms):
-                judge(mutant, samples)
-                yield mutant
+def judged(fn, terms=True):
+    """{mutant: its fate} of all mutants of a function."""
+    samples, found = samples_of(fn), {}
+    for mutant in mutants_of(RULES[fn], terms):
+        judge(mutant, samples)
+        found[repr(mutant)] = mutant.fate
+    return found
 
 
 # why a mutant may change no derivative at the arguments of the rows
@@ -325,31 +331,42 @@ EQUIVALENT = {
     "p_length (rule): tangent 0 axis": "the result is 0-d",
     "within_one (elementwise): derivative 0 axis": "the derivative is the same everywhere",
     "conv2d_with_bias (rule): tangent 2 axis": "the tangent is the same along the last axis",
+    "where_positive (select): derivative 0 unbroadcast": "it is called with equal shapes only",
+    "np.nextafter (elementwise): derivative 0 unbroadcast": "that argument is never broadcast",
 }
 
 
-def not_caught(done):
+def not_caught(found):
     """(fate, mode, mutant) of what escaped, or is equivalent for no reason that is known."""
-    return [(fate, mode, repr(m)) for m in done for mode, fate in m.fate.items()
+    return [(fate, mode, name) for name, fates in found.items() for mode, fate in fates.items()
             if fate != "caught" and not fate.startswith("raised")
-            and not (fate == "equivalent" and repr(m) in EQUIVALENT)]
+            and not (fate == "equivalent" and name in EQUIVALENT)]
 
 
 def main(*args):
     """Print the counts of every fate, and each mutant that was not caught."""
-    warnings.simplefilter("ignore")
-    terms = "--terms" in args
-    done = list(judged(terms, [a for a in args if not a.startswith("-")]))
-    for m in done:
-        for mode, fate in m.fate.items():
+    terms, only = "--terms" in args, [a for a in args if not a.startswith("-")]
+    names = [name_of(fn) for fn, rule in RULES.items() if rule.kind not in ("zero", "refused")
+             and (not only or name_of(fn) in only)]
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+        several = list(pool.map(_of_name, names, itertools.repeat(terms)))
+    found = {name: fates for one in several for name, fates in one.items()}
+    for name, fates in found.items():
+        for mode, fate in fates.items():
             if fate != "caught":
-                print(f"{fate:22} {mode:8} {m}  {EQUIVALENT.get(repr(m), '')}")
-    print(f"{len(done)} mutants of {len({m.rule.fn for m in done})} functions")
-    counts = Counter((fate.partition(" ")[0], mode) for m in done
-                     for mode, fate in m.fate.items())
+                print(f"{fate:22} {mode:8} {name}  {EQUIVALENT.get(name, '')}")
+    print(f"{len(found)} mutants of {len(names)} functions")
+    counts = Counter((fate.partition(" ")[0], mode) for fates in found.values()
+                     for mode, fate in fates.items())
     for (fate, mode), n in sorted(counts.items()):
         print(f"{n:6} {fate} in {mode} mode")
-    return bool(not_caught(done)) and not terms
+    return bool(not_caught(found)) and not terms
+
+
+def _of_name(name, terms):
+    """In a process of its own: functions do not travel, their names do."""
+    warnings.simplefilter("ignore")
+    return judged(next(fn for fn in RULES if name_of(fn) == name), terms)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ import zlib
 import numpy as np
 
 from ._core import Box, lower, run
+from ._differences import FINER, START, slope
+from ._findings import Finding, flat
 from ._messages import name_of
 from ._modes import caller
-from ._transforms import flatten, new_level, tree_map
+from ._transforms import flatten, jvp, new_level, tree_map, vjp
 
 MANY = 2000                     # operations that are checked alone, at most
 
@@ -35,6 +37,7 @@ class Operation:
                        if isinstance(a, Box)]
         leaves = [a for _, a in flatten(self.call)]
         self.inputs = tuple(_plain(leaves[k]) for k in self.active)
+        self.outputs = ()
 
     def __call__(self, *xs):
         args, kwargs = self.with_inputs(xs)
@@ -61,22 +64,26 @@ class Probe(Box):
         self._data, self.level, self.log = data, level, log
 
     def _emit(self, rule, args, kwargs):
-        self._note(rule.fn, args, kwargs, False)
-        out = run(rule.fn, lower(args, self.level), kwargs)
-        return tree_map(self._like, out)
+        op = self._note(rule.fn, args, kwargs, False)
+        out = tree_map(self._like, run(rule.fn, lower(args, self.level), kwargs))
+        op.outputs = tuple(_plain(y) for _, y in flatten(out))
+        return out
 
     def _aside(self, rule, args, kwargs):
         if rule.kind != "composite":
             return super()._aside(rule, args, kwargs)
-        self._note(rule.fn, args, kwargs, True)
+        op = self._note(rule.fn, args, kwargs, True)
         before, self.log.inside = self.log.inside, self.log.inside or name_of(rule.fn)
+        op.outputs = tuple(_plain(y) for _, y in flatten(op(*op.inputs)))   # NumPy's, not ours
         try:
             return super()._aside(rule, args, kwargs)
         finally:
             self.log.inside = before
 
     def _note(self, fn, args, kwargs, composite):
-        self.log.append(Operation(fn, args, kwargs, self.level, composite, self.log.inside))
+        op = Operation(fn, args, kwargs, self.level, composite, self.log.inside)
+        self.log.append(op)
+        return op
 
     def _like(self, y):
         return Probe(y, self.level, self.log) if y.dtype.kind == "f" else y
@@ -100,7 +107,7 @@ def blame(report, f, order, check):
 
     ``f``: the function of the order that was looked at, checked with `check` again.
     """
-    kinks, wrong, dark = [], None, None
+    kinks, wrong = [], None
     modes = sorted({w[0] for w in report.wrong}) or ["forward"]
     operations = sorted(recorded(f, report.inputs), key=lambda op: op.composite)    # stable
     for k in range(1, order + 1 if report.wrong else 2):
@@ -109,8 +116,6 @@ def blame(report, f, order, check):
             if alone.verdict == "wrong":
                 wrong = op
                 break
-            if alone.verdict == "unmeasured" and dark is None:
-                dark = op
             if alone.kinked and (op.inside or op.name) not in kinks:
                 kinks.append(op.inside or op.name)
         if wrong:
@@ -118,11 +123,13 @@ def blame(report, f, order, check):
     report.kinks += [k for k in kinks if k not in report.kinks]
     if not report.wrong:
         return
-    if wrong is not None or (dark is not None and not kinks):
-        report.blamed = (wrong or dark).name
-        report.snippet = snippet(wrong or dark, (wrong or dark).inputs, order)
-        report.notes.append(_sentence(wrong or dark) + (
-            "" if wrong else ": it alone cannot be measured there, and all others are right"))
+    wrong = wrong or _along(report, f, modes)
+    if wrong is not None:
+        report.blamed, report.snippet = wrong.name, snippet(wrong, wrong.inputs, order)
+        inside = f" (a part of {wrong.inside})" if wrong.inside else ""
+        shapes = " and ".join(str(x.shape) for x in wrong.inputs)
+        report.notes.append(f"to blame: the rule of {wrong.name}{inside}, used in "
+                            f"{wrong.place}, on {shapes}")
     elif kinks:
         report.verdict, report.reason = "right", ""
         report.notes.append("no operation is wrong, but what they choose at a kink does not "
@@ -134,10 +141,55 @@ def blame(report, f, order, check):
                             "value was taken out of the graph")
 
 
-def _sentence(op):
-    inside = f" (a part of {op.inside})" if op.inside else ""
-    shapes = " and ".join(str(x.shape) for x in op.inputs)
-    return f"to blame: the rule of {op.name}{inside}, used in {op.place}, on {shapes}"
+def _along(report, f, modes):
+    """The first operation that is wrong along the very direction that the whole is wrong along.
+
+    Its inputs move as they do there. Moved freely, each could be at a kink that hides what is
+    wrong: equal elements that are the same element, for example.
+    """
+    i, v = report.astray
+    leaves = [x for _, x in flatten(report.inputs)]
+
+    def operations(t):
+        moved = iter([x + t * v if k == i else x for k, x in enumerate(leaves)])
+        return recorded(f, tree_map(lambda _: np.asarray(next(moved)), report.inputs))
+
+    def curve(t):
+        try:
+            now = flat([(op.inputs, op.outputs) for op in operations(t)])
+        except (ValueError, ArithmeticError):
+            now = np.zeros(0)
+        return now if now.shape == y.shape else np.full(y.shape, np.nan)
+    found = operations(0.0)
+    y, eps = flat([(op.inputs, op.outputs) for op in found]), np.finfo(np.float64).eps
+    s, at, wrong = slope(curve, y, eps).better(slope(curve, y, eps, START * FINER)), 0, []
+    for op in found:
+        ts = []
+        for x in op.inputs:
+            ts.append(s.value[at:at + x.size].reshape(x.shape))
+            at += x.size
+        n = sum(z.size for z in op.outputs)
+        out, at = s.part(slice(at, at + n)), at + n
+        if any(_differs(op, ts, out, mode) for mode in modes):
+            wrong.append(op)
+    return min(wrong, key=lambda op: op.composite, default=None)    # a part before the whole
+
+
+def _differs(op, ts, s, mode):
+    """Whether a mode gives another derivative of ``op`` along ``ts`` than the differences."""
+    u = np.linspace(0.5, 1.0, s.value.size)
+    if mode == "forward":
+        got = flat(jvp(op, op.inputs, ts)[1])
+    else:
+        y, pull = vjp(op, *op.inputs)
+        ends = np.cumsum([np.size(v) for _, v in flatten(y)])[:-1]
+        parts = iter(np.split(u, ends))
+        seeds = tree_map(lambda v: next(parts).reshape(np.shape(v)), y)
+        got, s = np.array([sum(np.sum(g * t) for g, t in zip(pull(seeds), ts, strict=True))]), (
+            s.projected(u))
+    found = Finding(np.ones(1), None, s, got, np.abs(got), np.finfo(np.float64).eps, 0.0)
+    found.forgive(1e-6 * found.norm)            # the inputs' own derivatives are differences
+    return found.verdict == "wrong"
 
 
 # ---------------------------------------------------------------- code that reproduces it

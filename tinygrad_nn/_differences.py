@@ -37,6 +37,10 @@ class Slope:
         for name, a in arrays.items():
             setattr(self, name, a)
 
+    def part(self, where):
+        """The same facts of some elements, a slice."""
+        return Slope(**{name: getattr(self, name)[where] for name in Slope.__slots__})
+
     def projected(self, u):
         """The slope of the weighted sum of all elements, as one element."""
         used = u != 0

@@ -4,12 +4,18 @@ import math
 
 import numpy as np
 
-from ._blame import recorded
 from ._differences import SURE
+from ._transforms import flatten
 
 ROUNDING = 1e3                  # what a derivative may lose by itself, in units of eps
 BLURRED = 1e-4                  # a relative error bar that tells nothing any more
 TOO_STEEP = 1e9                 # times the function's size, for a step of 1: sin(1e12) is noise
+
+
+def flat(y):
+    """All arrays of a tree as one, in float64."""
+    return np.concatenate([np.ravel(np.asarray(v, np.float64)) for _, v in flatten(y)]
+                          or [np.zeros(0)])
 
 
 class Finding:
@@ -102,11 +108,11 @@ class GradcheckReport:
     how many were tried, and how often ``f`` ran, in whatever mode.
     """
 
-    def __init__(self, f, inputs):
-        self.f, self.inputs, self.rows = f, inputs, []
+    def __init__(self, f, inputs, recorded):
+        self.f, self.inputs, self.rows, self._recorded = f, inputs, [], recorded
         self.verdict, self.reason, self.digits = "right", "", 16.0
         self.kinked, self.kinks, self.blamed, self.snippet = False, [], None, ""
-        self.wrong, self.notes = [], []
+        self.wrong, self.notes, self.astray = [], [], None
         self.directions = self.evaluations = 0
 
     def __bool__(self):
@@ -120,6 +126,7 @@ class GradcheckReport:
             self.digits = min(self.digits, found.digits)
         else:
             self.verdict = "wrong"
+            self.astray = self.astray or (i, found.v)   # the input, and a direction in it
             self.wrong.append((mode, p.order, p.names[i],
                                *found.where(p.shapes, p.leaves[i].shape)))
         if found.verdict == "unmeasured" and self.verdict == "right":
@@ -134,7 +141,7 @@ class GradcheckReport:
     @property
     def operations(self):
         """The names of the operations that ``f`` uses, each once."""
-        return tuple(dict.fromkeys(op.name for op in recorded(self.f, self.inputs)))
+        return tuple(dict.fromkeys(op.name for op in self._recorded(self.f, self.inputs)))
 
     def __str__(self):
         lines = [f"gradcheck: {self.verdict}" + (f": {self.reason}" if self.reason else "")]

@@ -9,11 +9,11 @@ coordinates are halved until the wrong one is found, and `_blame` looks for the 
 
 import numpy as np
 
-from ._blame import blame
+from ._blame import blame, recorded
 from ._core import Box
 from ._differences import FINER, START, SURE, slope
 from ._errors import GradcheckError
-from ._findings import Finding, GradcheckReport
+from ._findings import Finding, GradcheckReport, flat
 from ._modes import no_grad
 from ._transforms import flatten, grad, jvp, tree_map, vjp
 
@@ -56,7 +56,7 @@ def check(f, inputs, order=1, modes=MODES, full=False, seed=0, blaming=True):
     if order not in (1, 2, 3, 4):
         raise ValueError(f"order={order!r}: expected 1 or 2, at most 4")
     inputs = tuple(tree_map(lambda x, k=k: _array(x, k), x) for k, x in enumerate(inputs))
-    report, unit = GradcheckReport(f, inputs), None
+    report, unit = GradcheckReport(f, inputs, recorded), None
     with no_grad(), np.errstate(all="ignore"):  # f may close over Tensors, such as weights
         for k in range(1, order + 1):
             if report.verdict == "right":
@@ -80,12 +80,6 @@ def _array(x, k):
     return np.array(x, np.float64)
 
 
-def _flat(y):
-    """All arrays of a tree as one, in float64."""
-    return np.concatenate([np.ravel(np.asarray(v, np.float64)) for _, v in flatten(y)]
-                          or [np.zeros(0)])
-
-
 class _Problem:
     """``f`` of some order at its inputs, its derivatives along directions, and what they cost.
 
@@ -102,7 +96,7 @@ class _Problem:
                       for name, _ in flatten(x, f"input {k}")]
         self.leaves = [x for _, x in flatten(inputs)]
         y = f(*self.copies())
-        self.y, self.again, self.evaluations = _flat(y), _flat(f(*self.copies())), 2
+        self.y, self.again, self.evaluations = flat(y), flat(f(*self.copies())), 2
         parts = [np.asarray(v) for _, v in flatten(y)]
         self.shapes = [v.shape for v in parts]
         self.eps = max([np.finfo(v.dtype).eps for v in parts if v.dtype.kind == "f"], default=0)
@@ -123,7 +117,7 @@ class _Problem:
             moved = list(self.leaves)
             moved[i] = np.asarray(moved[i] + t * v)
             try:
-                y = _flat(self.f(*self.copies(moved)))
+                y = flat(self.f(*self.copies(moved)))
             except (ValueError, ArithmeticError):
                 y = None
             if y is None or y.shape != self.y.shape:        # the step left the domain of f
@@ -137,7 +131,7 @@ class _Problem:
             tangents = [np.zeros_like(x) for x in self.leaves]
             tangents[i] = v
             self.evaluations += 1
-            got = _flat(jvp(self.f, self.copies(leaves), self.copies(tangents))[1])
+            got = flat(jvp(self.f, self.copies(leaves), self.copies(tangents))[1])
             return got, np.abs(got)
         key = "all" if u is None else "u" if u is self.u else None
         if leaves is not None or key not in self.pulled:
