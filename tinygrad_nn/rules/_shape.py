@@ -92,8 +92,8 @@ composite(np.diagonal, _diagonal)
 composite(np.diag, _diag)
 composite(np.trace, lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None:
           np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype))
-composite(np.triu, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k - 1, bool), 0.0, m))
-composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k, bool), m, 0.0))
+composite(np.triu, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), 0.0, m))
+composite(np.tril, lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, 0.0))
 
 
 # ---------------------------------------------------------------- form

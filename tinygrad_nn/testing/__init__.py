@@ -22,7 +22,7 @@ except ImportError:
                             "pip install 'tinygrad_nn[test]'") from None
 
 from ._arrays import arrays, broadcastable, layouts, op_arguments, shapes
-from ._check_op import check_op, total
+from ._check_op import check_function, check_op, total
 from ._code import code, laid_out
 from ._programs import Program, programs
 from ._specs import BROADCAST, ROWS, ZEROS, calls, row
@@ -35,6 +35,7 @@ __all__ = [
     "arrays",
     "broadcastable",
     "calls",
+    "check_function",
     "check_op",
     "code",
     "laid_out",

@@ -80,11 +80,16 @@ def arrays(shape=None, domain="real", dtype=np.float64, layout="C", special=Fals
         raise ValueError(f"domain={domain!r}: expected one of {', '.join(known)}")
     if shape is None:
         shape = _squares if domain in MATRICES else shapes()
-    return _arrays(st.tuples(as_strategy(shape)), (domain,), dtype, layout, special).map(
-        lambda one: one[0])
+    return _first(_arrays(st.tuples(as_strategy(shape)), (domain,), dtype, layout, special))
 
 
 _squares = st.integers(1, 3).map(lambda n: (n, n))
+
+
+@st.composite
+def _first(draw, several):
+    """Not ``several.map(...)``, of which hypothesis would print more than the array."""
+    return draw(several)[0]
 
 
 def op_arguments(fn, dtype=np.float64, layout="C", special=False):

@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 from hypothesis import strategies as st
 
+from .._core import Box
 from .._errors import GradcheckError
 from .._table import RULES
 from .._transforms import flatten
@@ -15,10 +16,13 @@ from ._specs import BROADCAST, ROWS, Row
 
 
 class Case:
-    """A function (or row) with arrays ``xs`` and keywords; calling it with arrays calls it."""
+    """A function (or row) with inputs ``xs`` and keywords; calling it with inputs calls it.
 
-    def __init__(self, fn, xs, kwargs):
-        self.fn, self.xs, self.kwargs = fn, xs, kwargs
+    ``title``: what messages begin with. Inputs are arrays, for `check_function` also trees.
+    """
+
+    def __init__(self, title, fn, xs, kwargs):
+        self.title, self.fn, self.xs, self.kwargs = title, fn, xs, kwargs
         self.call = fn.call if isinstance(fn, Row) else fn
         self.codes = tuple(map(code, xs))               # before anything writes to them
 
@@ -38,23 +42,29 @@ class Case:
         """The shapes of the results."""
         return [np.shape(v) for _, v in flatten(self(*self.xs))]
 
+    @functools.cached_property
+    def sizes(self):
+        """The magnitudes of all numbers of the inputs, in one array."""
+        leaves = [v.data if isinstance(v, Box) else v for _, v in flatten(self.xs)]
+        return np.abs(np.concatenate([np.ravel(v) for v in leaves] or [np.zeros(0)]))
+
     def key(self):
         """What tells this case from others."""
         return repr(self.fn), self.codes, code(self.kwargs)
 
     def is_moderate(self):
         """Whether no number is so large or small that differences and sums lose it."""
-        return all(np.all((np.abs(x) > 1e-9) & (np.abs(x) < 20) | (x == 0)) for x in self.xs)
+        return np.all((self.sizes > 1e-9) & (self.sizes < 20) | (self.sizes == 0))
 
     def mixes_magnitudes(self):
         """Whether some numbers are so large or small that they lose others, or are lost."""
-        sizes = np.abs(np.concatenate([np.ravel(x) for x in self.xs]))
-        return not (self.is_moderate() or np.all(sizes > 1e20) or np.all(sizes < 1e-20))
+        return not (self.is_moderate() or np.all(self.sizes > 1e20)
+                    or np.all(self.sizes < 1e-20))
 
     def in_general_position(self):
         """Whether no special point is there, so that layout and precision change no more than
         the rounding."""
-        return self.is_moderate() and all(np.all(np.abs(x) > 0.04) for x in self.xs)
+        return self.is_moderate() and np.all(self.sizes > 0.04)
 
     def is_one_operation(self):
         """Whether the function itself has a rule, and is not written in other functions."""
@@ -84,8 +94,10 @@ class Case:
         lines = ["import numpy as np, tinygrad_nn as tn", *lines,
                  *(f"{n} = {x}" for n, x in zip(names, self.codes, strict=True)),
                  line.format(call=call, f=f"(lambda {xs}: {call})" if words else name, xs=xs)]
-        raise GradcheckError(f"{name_in_text(self.fn)}: {what}\n\nAn example:\n\n"
-                             + "\n".join(lines), report) from None
+        example = "\n".join(lines)
+        error = GradcheckError(f"{self.title}: {what}\n\nAn example:\n\n{example}", report)
+        error.example = example
+        raise error from None
 
     def definition(self):
         """(lines of code, the name by which they know the function)."""
@@ -97,19 +109,19 @@ class Case:
 
 def name_in_text(fn):
     """What messages call a function or row."""
-    return f"check_op of {fn!r}" if isinstance(fn, Row) else f"check_op of {public_name(fn)}"
+    return repr(fn) if isinstance(fn, Row) else public_name(fn)
 
 
 def cases(fn, arguments, keywords, special, layout):
     """A strategy for a `Case`: see `check_op` for what the parameters mean."""
-    rows = rows_of(fn, arguments, keywords)
+    rows, title = rows_of(fn, arguments, keywords), f"check_op of {name_in_text(fn)}"
     dtypes = st.sampled_from([np.float64, np.float64, np.float32])
 
     @st.composite
     def of_rows(draw):
         row = draw(st.sampled_from(rows))
         xs = draw(op_arguments(row, draw(dtypes), layout, special))
-        return Case(row if row in known else row.call, xs, draw(words))
+        return Case(title, row if row in known else row.call, xs, draw(words))
 
     @st.composite
     def of_strategies(draw):
@@ -117,7 +129,7 @@ def cases(fn, arguments, keywords, special, layout):
         drawn = [draw(arrays(domain=a, special=special) if isinstance(a, str) else a)
                  for a in arguments]
         xs = [laid_out(np.asarray(x, dtype), draw(as_strategy(layout))) for x in drawn]
-        return Case(fn, xs, draw(words))
+        return Case(title, fn, xs, draw(words))
     known = [row for row in rows if any(row is r for r in ROWS)]
     words = st.fixed_dictionaries({name: as_strategy(v) for name, v in keywords.items()})
     return of_rows() if rows else of_strategies()

@@ -8,13 +8,14 @@ import warnings
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
+from hypothesis import strategies as st
 
 from .._errors import GradcheckError
 from .._gradcheck import check
 from .._tensor import Tensor
 from .._transforms import flatten, grad, jvp
-from ._arrays import layouts
-from ._cases import cases, name_in_text
+from ._arrays import as_strategy, layouts
+from ._cases import Case, cases, name_in_text
 from ._code import LAYOUTS
 from ._specs import Row
 from ._values import SPECIAL
@@ -50,11 +51,32 @@ def check_op(fn, ref=None, arguments=None, keywords=None, order=2, examples=100)
     verdicts = {}
     for special, layout, n in _plan(examples):
         drawn = cases(fn, arguments, keywords or {}, special, layout)
-        _run(drawn, ref, order, n, verdicts)
+        _run(drawn, lambda case: _examine(case, ref, order), n, verdicts)
+    _check_measured(f"check_op of {name_in_text(fn)}", verdicts)
+
+
+def check_function(f, *inputs, order=1, examples=100):
+    """`gradcheck` of ``f`` at drawn points: the failure that it raises is the smallest found.
+
+    ``inputs``: what `gradcheck` takes, or strategies for it (see `arrays`), in any mixture.
+    Raises `GradcheckError` with the example as code. A point at which nothing can be measured
+    is no failure, unless all are such.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> x = tn.testing.arrays((3,), special=True)
+    >>> tn.testing.check_function(lambda x, y: np.sum(np.abs(x - y)), x, np.ones(3), examples=9)
+    """
+    __tracebackhide__ = True
+    verdicts, title = {}, f"check_function of {name_in_text(f)}"
+    drawn = st.tuples(*map(as_strategy, inputs)).map(lambda xs: Case(title, f, list(xs), {}))
+    _run(drawn, lambda case: _check_derivatives(case, order), examples, verdicts)
+    _check_measured(title, verdicts)
+
+
+def _check_measured(title, verdicts):
     if "right" not in verdicts.values():
-        raise GradcheckError(f"{name_in_text(fn)}: at none of {len(verdicts)} drawn points "
-                             "could the derivative be measured. Give arguments= within its "
-                             "domain")
+        raise GradcheckError(f"{title}: at none of {len(verdicts)} drawn points could the "
+                             "derivative be measured. Draw points within its domain")
 
 
 def _plan(examples):
@@ -67,7 +89,7 @@ def _plan(examples):
             *(([p], layouts(), examples // 25) for p in SPECIAL)]
 
 
-def _run(drawn, ref, order, examples, verdicts):
+def _run(drawn, examine, examples, verdicts):
     """Examine so many different cases: hypothesis draws about every second one again."""
     __tracebackhide__ = True
     left, failed = examples, False
@@ -86,7 +108,7 @@ def _run(drawn, ref, order, examples, verdicts):
             warnings.simplefilter("ignore")             # special points overflow on purpose
             left -= not failed
             try:
-                verdicts[key] = _examine(case, ref, order)
+                verdicts[key] = examine(case)
             except GradcheckError:
                 failed = True
                 raise

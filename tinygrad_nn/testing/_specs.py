@@ -184,8 +184,8 @@ for _mode in ("constant", "edge", "reflect", "symmetric", "wrap"):
 calls(np.pad, {"pad_width": 1}, {"pad_width": (1, 0), "constant_values": 3.0})
 row(_shape._pad_constant, shapes=[((2,),)],
     call=lambda x: _shape._pad_constant(x, width=((1, 2),), constant_values=2.0))
-calls(np.triu, {}, {"k": 1}, {"k": -1}, shapes=[((3, 3),), ((2, 3),), ((2, 2, 3),)])
-calls(np.tril, {}, {"k": 1}, {"k": -1}, shapes=[((3, 3),), ((2, 3),), ((2, 2, 3),)])
+calls(np.triu, {}, {"k": 1}, {"k": -1}, shapes=[((3, 3),), ((2, 3),), ((2, 2, 3),), ((3,),)])
+calls(np.tril, {}, {"k": 1}, {"k": -1}, shapes=[((3, 3),), ((2, 3),), ((2, 2, 3),), ((3,),)])
 calls(np.diagonal, {}, {"offset": 1}, {"offset": -1}, {"axis1": 1, "axis2": 0},
       shapes=[((3, 3),), ((2, 3),), ((3, 2, 2),)])
 calls(np.diag, {}, {"k": 1}, {"k": -2}, shapes=[((3,),), ((3, 3),), ((2, 3),)])
