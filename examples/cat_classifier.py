@@ -101,7 +101,7 @@ def course(folder, iterations=2500, print=print):
 
 def photos(folder, options):
     """Train on an image folder, look at the held-out fifth, save pictures and model."""
-    everything = data.read_folder(folder, options.size)
+    everything = data.read_folder(folder, options.size, options.positive)
     if len(everything.classes) != 2:
         raise tn.DataError(f"{folder} holds {len(everything.classes)} classes "
                            f"({', '.join(everything.classes)}), this network tells two apart",
@@ -114,6 +114,7 @@ def photos(folder, options):
           f"{np.sum(everything.y)} {positive}, {np.sum(everything.y == 0)} {other}"
           + (f"; {len(everything.skipped)} could not be read" if everything.skipped else "")
           + f". Learning from {len(learn)}, looking at {len(held_out)} afterwards.")
+    print(f"Class indices: {everything.class_indices}")
 
     x, y = flat(everything.x), everything.y[:, None].astype(np.float32)
     layers = (x.shape[1], *options.layers, 1)
@@ -203,6 +204,9 @@ def arguments(argv):
                              "course's experiment to the letter")
     source.add_argument("--model", metavar="FILE", type=Path,
                         help="a model that an earlier run saved: no training, --predict only")
+    parser.add_argument("--positive", metavar="NAME",
+                        help="the sub-folder that is class 1, whose probability the network "
+                             "gives (cat or cats, else the last of the two)")
     parser.add_argument("--size", type=whole, default=64, help="pixels a side (64)")
     parser.add_argument("--layers", type=sizes, default=(20, 7, 5),
                         help="the hidden layers (20,7,5)")

@@ -84,7 +84,8 @@ def test_a_file_is_short_and_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(text))
 
 
-@pytest.mark.parametrize("module", [tn, tn.nn, tn.nn.init, tn.optim, tn.rules, tn.data],
+@pytest.mark.parametrize("module", [tn, tn.nn, tn.nn.init, tn.optim, tn.rules, tn.data,
+                                    tn.data.augment],
                          ids=lambda m: m.__name__)
 def test_public_names_are_sorted_documented_and_there(module):
     assert module.__all__ == sorted(module.__all__)

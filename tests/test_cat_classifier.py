@@ -40,10 +40,21 @@ def test_layers_start_scale_and_prediction(tmp_path, capsys, few_drawings):
                                 str(tmp_path), "--predict", picture])
     text = capsys.readouterr().out
     assert code == 0 and "Network [192, 7, 1]" in text and "drawings" not in text
+    assert "Class indices: {'other': 0, 'cats': 1}" in text
     verdict = next(line for line in text.splitlines() if line.startswith(f"{picture}: "))
     file = str(tmp_path / "model.safetensors")
     assert cat_classifier.main(["--model", file, "--predict", picture, picture]) == 0
     assert capsys.readouterr().out.splitlines() == [verdict, verdict]
+
+
+def test_class_one_can_be_named_and_is_saved(tmp_path, capsys, few_drawings):
+    folder = data.write_drawings(tmp_path / "mine", size=16)
+    code = cat_classifier.main(["--data", str(folder), "--positive", "other", "--size", "8",
+                                "--iterations", "2", "--out", str(tmp_path)])
+    assert code == 0 and "Class indices: {'cats': 0, 'other': 1}" in capsys.readouterr().out
+    assert tn.load_model(tmp_path / "model.safetensors").classes == ("cats", "other")
+    assert cat_classifier.main(["--data", str(folder), "--positive", "dogs"]) == 1
+    assert "positive='dogs' must name one of two class folders" in capsys.readouterr().err
 
 
 def test_a_model_file_must_say_what_a_prediction_needs(tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painting import BLUE, RED, paint, refusal
+from painting import paint, refusal
 
 from tinygrad_nn import data
 from tinygrad_nn._errors import DataError, MissingExtraError
@@ -21,8 +21,8 @@ from tinygrad_nn.data import ImageSet, read_course, read_folder, read_image, spl
 def pets(tmp_path):
     """Two classes of three and two pictures, with the clutter that folders collect."""
     root = tmp_path / "pets"
-    for k in range(3): paint(root / "Cats" / f"c{k}.png", RED)
-    for k in range(2): paint(root / "dogs" / f"d{k}.jpg", BLUE)
+    for k in range(3): paint(root / "Cats" / f"c{k}.png", (255 - k, 0, 0))
+    for k in range(2): paint(root / "dogs" / f"d{k}.jpg", (0, 0, 255 - 20 * k))
     for name in ("Thumbs.db", ".hidden.png", "notes.txt", ".DS_Store"):
         (root / "dogs" / name).write_text("not a picture")
     (root / "dogs" / "folder.png").mkdir()
@@ -53,6 +53,7 @@ def test_a_folder_is_read_in_order(pets):
     got = read_folder(pets, 4)
     assert isinstance(got, ImageSet) and len(got) == 5
     assert got.classes == ("dogs", "Cats")            # cats are class 1, in any case
+    assert got.class_indices == {"dogs": 0, "Cats": 1}
     assert got.x.shape == (5, 4, 4, 3) and got.x.dtype == np.float32
     assert got.y.tolist() == [0, 0, 1, 1, 1] and got.y.dtype == np.int64
     names = [path.name for path in got.paths]
@@ -142,8 +143,12 @@ def test_a_folder_of_train_and_test_is_told_which_one_to_give(tmp_path):
     for part in ("train", "test"):
         for name in ("cats", "dogs"): paint(tmp_path / part / name / "a.png")
     with pytest.raises(DataError) as error: read_folder(tmp_path, 4)
-    refusal(error, "holds only folders (cats, dogs)", f"give {tmp_path / 'test'} if you meant")
+    refusal(error, f"{tmp_path} holds the parts of a data set (test, train)",
+            f"give {tmp_path / 'train'}, which", path=tmp_path)
     assert len(read_folder(tmp_path / "train", 4)) == 2
+    (tmp_path / "test").rename(tmp_path / "more")
+    with pytest.raises(DataError) as error: read_folder(tmp_path, 4)
+    refusal(error, "holds only folders (cats, dogs)", f"give {tmp_path / 'more'} if you meant")
 
 
 def test_positive_must_name_one_of_two_classes(pets):
@@ -201,7 +206,7 @@ def test_an_image_set_can_be_split(pets):
 
 def test_what_cannot_be_split_is_refused(tmp_path):
     paint(tmp_path / "cat" / "a.png")
-    for k in range(3): paint(tmp_path / "dog" / f"{k}.png")
+    for k in range(3): paint(tmp_path / "dog" / f"{k}.png", (k, 0, 0))
     with pytest.raises(DataError, match=r"class 'cat' has only one picture.*add pictures"):
         split(read_folder(tmp_path, 2))
     with pytest.raises(DataError, match="class '7' has only one picture"): split([7, 8, 8])

@@ -1,10 +1,11 @@
-"""A folder with one sub-folder of pictures per class -> arrays; and the split into two parts.
+"""A folder with one sub-folder of pictures per class: its classes, files and labels; arrays.
 
 Knows names, order, labels and what to do about pictures that cannot be read; may not know how a
 picture is decoded (``_images``) nor what will be trained on it.
 
-Everything is held in memory at once, in one array that is allocated before the first picture
-is read: 2,000 pictures at 64 × 64 take 98 MB.
+`read_folder` holds everything in memory at once, in one array that is allocated before the
+first picture is read: 2,000 pictures at 64 × 64 take 98 MB. `ImageFolder` (``_image_folder``)
+reads a picture when it is asked for it.
 """
 
 import os
@@ -16,6 +17,7 @@ import numpy as np
 from .._errors import DataError
 from ._images import check_size, is_picture, read_image
 
+PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 LAYOUT = "one sub-folder of pictures for each class is expected, such as {0}/cats and {0}/dogs"
 
 
@@ -34,13 +36,17 @@ class ImageSet:
     classes: tuple
     skipped: list
 
+    @property
+    def class_indices(self):
+        """The label of each class: {name: label}."""
+        return class_indices(self.classes)
+
     def __len__(self):
         return len(self.y)
 
     def __repr__(self):
-        counts = [np.count_nonzero(self.y == label) for label in range(len(self.classes))]
-        classes = ", ".join(f"{k}: {counts[k]} {name}" for k, name in enumerate(self.classes))
-        return f"ImageSet({classes}; x {self.x.shape}, {len(self.skipped)} skipped)"
+        return (f"ImageSet({counts(self.y, self.classes)}; x {self.x.shape}, "
+                f"{len(self.skipped)} skipped)")
 
 
 def read_folder(folder, size, positive=None, on_unreadable="skip"):
@@ -60,12 +66,9 @@ def read_folder(folder, size, positive=None, on_unreadable="skip"):
         ...     read_folder(write_drawings(folder + "/pets", count=2, size=16), 16)
         ImageSet(0: 2 other, 1: 2 cats; x (4, 16, 16, 3), 0 skipped)
     """
-    if on_unreadable not in ("skip", "error"):
-        raise ValueError(f'on_unreadable must be "skip" or "error"; got {on_unreadable!r}')
+    check_policy(on_unreadable)
     folder, size = Path(folder), check_size(size)
-    classes = _order(_classes(folder), positive, folder)
-    files = [(label, path) for label, name in enumerate(classes)
-             for path in _pictures(folder / name)]
+    classes, files = class_files(folder, positive)
     x = np.empty((len(files), size, size, 3), dtype=np.float32)
     y, paths, skipped = [], [], []
     for label, path in files:
@@ -76,41 +79,52 @@ def read_folder(folder, size, positive=None, on_unreadable="skip"):
             skipped.append(DataError(str(error), path))    # fresh: a traceback holds pixels
         else:
             y.append(label); paths.append(path)
-    _check_every_class(folder, classes, y, skipped)
+    check_every_class(folder, classes, y, skipped)
     return ImageSet(x[:len(y)], np.array(y, dtype=np.int64), paths, classes, skipped)
 
 
-def split(data, fraction=0.2, seed=0):
-    """Split into ``(train, test)``: two sorted int64 arrays of indices into ``data``.
+# ---------------------------------------------------------------- what both readers share
 
-    ``data`` is an ``ImageSet`` or a one-dimensional array of labels. ``fraction`` of each class
-    (rounded, at least one picture, never all) goes to the test part, drawn by ``seed``, an int
-    or a ``np.random.Generator``. ``DataError`` when a class has fewer than two pictures.
+def class_files(folder, positive=None, classes=None):
+    """The names of the classes, and ``(label, path)`` of each picture, in order.
 
-        >>> split([0, 0, 0, 0, 1, 1], fraction=0.5, seed=1)
-        (array([2, 3, 5]), array([0, 1, 4]))
+    ``classes``: the names that are expected, in the order of their labels.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"fraction must lie between 0 and 1, ends excluded; got {fraction!r}")
-    y = np.asarray(getattr(data, "y", data))
-    if y.ndim != 1: raise DataError(f"labels must be one-dimensional; got shape {y.shape}")
-    rng = np.random.default_rng(seed)
-    labels = np.unique(y)
-    if not len(labels): raise DataError("there is nothing to split: no labels were given")
-    tests = [_draw(y, label, fraction, rng, getattr(data, "classes", None)) for label in labels]
-    test = np.sort(np.concatenate(tests))
-    return np.setdiff1d(np.arange(len(y)), test), test
+    names = _classes(folder)
+    if classes is None: classes = _order(names, positive, folder)
+    elif set(classes) != set(names) or len(classes) != len(names):
+        raise DataError(f"{folder} has the classes {', '.join(names)}; expected "
+                        f"{', '.join(classes)}, the same folders as where those came from",
+                        folder)
+    return tuple(classes), [(label, path) for label, name in enumerate(classes)
+                            for path in _pictures(folder / name)]
 
 
-def _draw(y, label, fraction, rng, classes):
-    members = np.flatnonzero(y == label)
-    if len(members) < 2:
-        name = classes[label] if classes else label
-        raise DataError(
-            f"class {str(name)!r} has only one picture; a split needs at least two of each "
-            "class, one to train on and one to test with: add pictures to it")
-    count = np.clip(round(fraction * len(members)), 1, len(members) - 1)
-    return rng.permutation(members)[:count]
+def check_policy(on_unreadable):
+    """ValueError unless it says what to do about a picture that cannot be read."""
+    if on_unreadable not in ("skip", "error"):
+        raise ValueError(f'on_unreadable must be "skip" or "error"; got {on_unreadable!r}')
+
+
+def check_every_class(folder, classes, y, skipped):
+    """DataError unless every label is among ``y``."""
+    for label, name in enumerate(classes):
+        if label in y: continue
+        path = folder / name
+        failed = [error for error in skipped if Path(error.path).parent == path]
+        raise DataError(f"the class folder {path} {_lack(path, failed)}; put pictures into it, "
+                        f"or take it out of {folder}", path)
+
+
+def class_indices(classes):
+    """``{"dogs": 0, "cats": 1}``."""
+    return {name: label for label, name in enumerate(classes)}
+
+
+def counts(y, classes):
+    """``0: 800 dogs, 1: 800 cats``."""
+    return ", ".join(f"{label}: {np.count_nonzero(y == label)} {name}"
+                     for label, name in enumerate(classes))
 
 
 def _classes(folder):
@@ -121,6 +135,11 @@ def _classes(folder):
         raise DataError(f"{folder} is a file, not a folder; give the folder that holds the "
                         "class folders", folder)
     names = [path.name for path in _entries(folder) if os.path.isdir(path)]
+    if names and all(name.lower().removesuffix("_set") in PARTS for name in names):
+        part = next((name for name in names if name.lower().startswith("train")), names[0])
+        raise DataError(f"{folder} holds the parts of a data set ({', '.join(names)}) and not "
+                        f"its classes: give {folder / part}, which should hold one sub-folder "
+                        "of pictures for each class", folder)
     if len(names) >= 2: return names
     if names:
         raise DataError(f"{folder} has only one class folder, {names[0]!r}, and so nothing to "
@@ -138,15 +157,6 @@ def _order(names, positive, folder):
     cats = [name for name in names if name.lower() in ("cat", "cats")]
     one = positive or (cats[0] if len(cats) == 1 else names[1])
     return (*(name for name in names if name != one), one)
-
-
-def _check_every_class(folder, classes, y, skipped):
-    for label, name in enumerate(classes):
-        if label in y: continue
-        path = folder / name
-        failed = [error for error in skipped if Path(error.path).parent == path]
-        raise DataError(f"the class folder {path} {_lack(path, failed)}; put pictures into it, "
-                        f"or take it out of {folder}", path)
 
 
 def _lack(path, failed):

@@ -1,4 +1,4 @@
-"""One picture file in, one float32 array out: the only place where Pillow decodes.
+"""One picture file in, one array out: the only place where Pillow decodes.
 
 Knows files and pixels; may not know classes, labels, folders of data or the engine.
 
@@ -13,10 +13,17 @@ Decisions, with what was measured on a 12-megapixel JPEG read at 64 × 64 (Pillo
 - Transparent pixels are seen on white. 16-bit greys are divided by 65535; greys outside the
   range of their type (floats beyond 0..1) are stretched from their least to their greatest.
 - Of an animation or a file of many pages, the first is read.
+- Nothing is decoded at more than ``MAX_PIXELS``, 268 MB as RGB. It counts what is decoded: a
+  JPEG of 108 megapixels read at 64 × 64 is an eighth as wide and passes. Pillow's own limit,
+  ``Image.MAX_IMAGE_PIXELS``, counts what the file claims, and holds too.
+- Pillow's warnings (damaged metadata and the like) are hidden from the first read on, for the
+  whole process: ``warnings.catch_warnings`` around each read would exchange the filters of all
+  threads, and with a loader reading in the background undo those of whoever else sets some.
 """
 
 import operator
 import os
+import re
 import warnings
 
 import numpy as np
@@ -33,6 +40,8 @@ IMAGE_SUFFIXES = frozenset({
 })
 
 DRAFT = 3                                             # decode at least 3 × the wanted size
+MAX_PIXELS = 2 ** 26
+HIDDEN = ("ignore", None, Warning, re.compile(r"PIL\."), 0)      # Pillow's, in warnings.filters
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,12 +54,13 @@ TURNS = {
 }
 
 
-def read_image(path, size):
+def read_image(path, size, grey=False):
     """Read a picture of any format and shape as float32 of shape (size, size, 3) in 0..1.
 
     The picture is turned as its EXIF orientation says, made RGB (transparent parts on white),
-    and squashed to a square. Every failure, be it a missing file, a file that is no picture, a
-    truncated one or a decompression bomb, is a ``DataError`` with ``.path`` and the reason.
+    or with ``grey`` grey, of shape (size, size, 1), and squashed to a square. Every failure, be
+    it a missing file, a file that is no picture, a truncated one or a decompression bomb, is a
+    ``DataError`` with ``.path`` and the reason.
 
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile(suffix=".png") as f:
@@ -59,17 +69,28 @@ def read_image(path, size):
         >>> x.shape, x.dtype, x[0, 0].tolist()
         ((2, 2, 3), dtype('float32'), [1.0, 0.0, 0.0])
     """
+    return as_floats(decode(path, size, grey))
+
+
+def decode(path, size, grey=False):
+    """The picture that `read_image` reads, not yet divided by 255 where it has 8 bits.
+
+    uint8, or float32 in 0..1 of a picture that had more, (size, size, 3) or (size, size, 1).
+    """
     size, path = check_size(size), os.fspath(path)
     try:
-        # Left to the outside: filters are per process before Python 3.14, so of two threads
-        # that read at once one may leave this filter behind. It hides Pillow's warnings only.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            with Image.open(path) as image:
-                return _pixels(image, size)
+        if warnings.filters[:1] != [HIDDEN]:
+            warnings.filterwarnings("ignore", module=HIDDEN[3].pattern)
+        with Image.open(path) as image:
+            return _pixels(image, size, grey)
     except Exception as error:     # Pillow raises anything from SyntaxError to struct.error
         reason = _reason(error, path)
         raise DataError(f"cannot read the picture {path}: {reason}", path) from error
+
+
+def as_floats(x):
+    """What `decode` gave, as float32 in 0..1."""
+    return x / np.float32(255) if x.dtype == np.uint8 else x
 
 
 def is_picture(path):
@@ -88,17 +109,25 @@ def check_size(size):
     return side
 
 
-def _pixels(image, size):
+def _pixels(image, size, grey):
     if image.format == "EPS": raise ValueError("PostScript is a program, not a picture")
     drafted = image.draft(None, (DRAFT * size, DRAFT * size))
     box = drafted[1] if drafted else None             # the picture within padded DCT blocks
+    _check_pixels(image)
     image.load()
     turn = TURNS.get(_orientation(image))
     image = _resizable(image).resize((size, size), Image.Resampling.LANCZOS, box=box)
     if turn is not None: image = image.transpose(turn)
-    x = np.asarray(_on_white(image), dtype=np.float32)
-    if image.mode == "F": return np.repeat(x.clip(0, 1)[:, :, None], 3, axis=2)
-    return x / np.float32(255)                        # (size, size, 3)
+    if image.mode == "F":
+        return np.repeat(np.asarray(image).clip(0, 1)[:, :, None], 1 if grey else 3, axis=2)
+    image = _on_white(image)
+    return np.asarray(image.convert("L"))[:, :, None] if grey else np.asarray(image)
+
+
+def _check_pixels(image):
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"it has {image.width} × {image.height} pixels, and no more than "
+                         f"{MAX_PIXELS} are decoded: make it smaller")
 
 
 def _resizable(image):
