@@ -33,7 +33,7 @@ linear(astype, lambda g, dtype: g)               # the sweep casts the gradient 
 
 
 def _take(a, indices, axis=None, out=None, mode="raise"):
-    if axis is None:
+    if axis is None or (np.ndim(a) == 0 and axis in (0, -1)):
         a, axis = np.ravel(a), 0
     n, indices = a.shape[axis], np.asarray(indices)
     if mode != "raise":

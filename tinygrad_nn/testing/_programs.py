@@ -199,8 +199,9 @@ def _evaluated(text, values, item):
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.simplefilter("error", DeprecationWarning)      # refused of Tensors
             y = eval(text, {**NAMES, **values})
-    except (ValueError, TypeError, IndexError, ArithmeticError):
+    except (ValueError, TypeError, IndexError, ArithmeticError, DeprecationWarning):
         return text, None
     if isinstance(y, (tuple, list)):
         if not y:
