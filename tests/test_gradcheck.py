@@ -165,6 +165,22 @@ def test_our_own_kinks_pass_in_both_modes_and_orders(f, kinks):
     assert report.kinks == kinks
 
 
+def test_equal_numbers_may_be_sorted_in_any_order_but_counted_once():
+    x = np.array([1.0, 2.0, 1.0, 1.0, 1.0])
+    for full in (False, True):
+        assert tn.gradcheck(np.sort, x, order=2, full=full).kinks == ["np.sort"]
+    half = operation(0.5)
+    report = caught(lambda x: np.concatenate([np.sort(x), half(x)]), x)
+    assert report.blamed == "xsin"
+
+    @tn.primitive
+    def top(x):
+        return np.max(x)
+    tn.rules.rule(top, vjp=lambda g, x: g * (x == np.max(x)),
+                  jvp=lambda t, x: np.sum(t * (x == np.max(x))))
+    assert tn.gradcheck(top, x) and caught(top, np.ones(3)).blamed == "top"
+
+
 def test_a_jump_excuses_only_the_slope_beside_it():
     @tn.primitive
     def step(x):

@@ -37,6 +37,19 @@ class Slope:
         for name, a in arrays.items():
             setattr(self, name, a)
 
+    def widened(self):
+        """The slope by one input alone: where some outputs have a kink, the others do as well.
+
+        Equal numbers, sorted, for example: the one that moves becomes the first or the last,
+        and yet it is right to say that it is the second.
+        """
+        if not np.any(self.kink):
+            return self
+        ends = {"low": np.fmin(self.low, np.min(self.low[self.kink])),
+                "high": np.fmax(self.high, np.max(self.high[self.kink])),
+                "kink": ~self.jump}
+        return Slope(**{name: ends.get(name, getattr(self, name)) for name in Slope.__slots__})
+
     def part(self, where):
         """The same facts of some elements, a slice."""
         return Slope(**{name: getattr(self, name)[where] for name in Slope.__slots__})

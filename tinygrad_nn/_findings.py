@@ -53,6 +53,7 @@ class Finding:
         with np.errstate(invalid="ignore"):
             self.excess = np.where(wrong, np.nan_to_num(gap / tolerance, nan=np.inf), 0.0)
         self.kink = bool(np.any(s.kink | s.jump))
+        self.smooth = bool(np.any(wrong & ~(s.kink | s.jump)))      # wrong where nothing bends
         self.verdict = ("wrong" if np.any(wrong) else
                         "unmeasured" if np.any(unknown) else "right")
         plain = ~explained & np.isfinite(gap)
@@ -63,6 +64,12 @@ class Finding:
         self.digits = min(16.0, -math.log10(gap / scale)) if measured and gap else 16.0
         self.rank = (("right", "unmeasured", "wrong").index(self.verdict),
                      np.max(self.excess), -self.digits)
+
+    def excused(self):
+        """The same, found right: only kinks of its parts explain it."""
+        self.verdict, self.kink = "right", True
+        self.rank = (0, 0.0, -self.digits)
+        return self
 
     def forgive(self, noise):
         """Judge again with the derivative's own noise, unless that is no noise but a branch."""

@@ -206,23 +206,28 @@ def _check(p, modes, full, report):
 
 def _input(p, i, x, modes, full, report):
     """(mode, what was found at worst) for one input."""
-    worst = {}
+    worst, kinked = {}, False
     if full:
-        directions = (np.where(np.arange(x.size) == k, _scale(x).ravel(), 0.0).reshape(x.shape)
-                      for k in np.flatnonzero(np.isfinite(x)))
+        directions = [np.where(np.arange(x.size) == k, _scale(x).ravel(), 0.0).reshape(x.shape)
+                      for k in np.flatnonzero(np.isfinite(x))]
     else:
-        directions = (np.where(m, _signs(p.rng, x.shape) * _scale(x), 0.0) for m in _bands(x))
-    for v in directions:
+        directions = [np.where(m, _signs(p.rng, x.shape) * _scale(x), 0.0) for m in _bands(x)]
+    # looked at after a kink only: equal numbers that move together stay equal
+    together = [np.where(m, np.max(np.abs(x[m]), initial=0.01), 0.0) for m in _bands(x)]
+    for n, v in enumerate([*directions, *together]):
+        if n >= len(directions) and not kinked:
+            break
         d = _Direction(p, i, v)
         report.directions += 1
         for mode in modes:
             u = None if full or mode == "forward" else p.u
-            found = _compare(d, mode, u)
-            report.kinked |= found.kink
+            found = _compare(d, u, mode)
+            kinked |= found.kink
             if found.verdict == "wrong" and not full:
-                found = _worst_coordinate(d, mode, u, found)
+                found = _narrowed(d, mode, u, found)
             if mode not in worst or found.rank > worst[mode].rank:
                 worst[mode] = found
+    report.kinked |= kinked
     return worst.items()
 
 
@@ -246,12 +251,15 @@ class _Direction:
         return _Direction(self.p, self.i, v)
 
 
-def _compare(d, mode, u):
+def _compare(d, u, mode):
     """Differences and one mode along a direction, for all outputs or weighted by ``u``."""
     p = d.p
     got, size = p.claim(mode, d.i, d.v, u)
     for k in range(3):              # a kink must be one at every step, a mismatch too
-        s = d.slope(k) if u is None else d.slope(k).projected(u)
+        s = d.slope(k)
+        if np.count_nonzero(d.v) == 1 and (u is None or np.count_nonzero(u) == 1):
+            s = s.widened()
+        s = s if u is None else s.projected(u)
         floor = p.floor if u is None else np.abs(u) @ p.floor
         found = Finding(d.v, u, s, got, size, p.eps, floor)
         if found.verdict == "right" and (k or not found.kink):
@@ -265,22 +273,23 @@ def _compare(d, mode, u):
     return found
 
 
-def _worst_coordinate(d, mode, u, found):
-    """Halve the inputs of a wrong direction, then its outputs, until one of each is left."""
-    kink = found.kink
-    while found.inputs > 1:
-        halves = [d.part(w) for w in np.array_split(np.flatnonzero(d.v), 2)]
-        tried = [(_compare(h, mode, u), h) for h in halves]
-        kink |= any(t.kink for t, _ in tried)
-        wrong = [t for t in tried if t[0].verdict == "wrong"]
-        if not wrong:               # the parts are right, so only kinks explain the sum
-            return tried[0][0] if kink else found
-        found, d = max(wrong, key=lambda t: t[0].rank)
-    while u is not None and np.count_nonzero(u) > 1:
-        halves = [np.where(np.isin(np.arange(u.size), w), u, 0.0)
-                  for w in np.array_split(np.flatnonzero(u), 2)]
-        wrong = [(t, h) for h in halves if (t := _compare(d, mode, h)).verdict == "wrong"]
-        if not wrong:
-            break
-        found, u = max(wrong, key=lambda t: t[0].rank)
-    return found
+def _narrowed(d, mode, u, found):
+    """Halve the inputs of a wrong direction, then its outputs, until one of each is left that
+    is wrong; what is not wrong in parts is right if one of them is at a kink, and the whole
+    bends there as well."""
+    if found.inputs > 1:
+        parts = [(d.part(w), u) for w in np.array_split(np.flatnonzero(d.v), 2)]
+    elif u is not None and np.count_nonzero(u) > 1:
+        parts = [(d, np.where(np.isin(np.arange(u.size), w), u, 0.0))
+                 for w in np.array_split(np.flatnonzero(u), 2)]
+    else:
+        return found
+    tried = [(_compare(*part, mode), part) for part in parts]
+    wrong = sorted((t for t in tried if t[0].verdict == "wrong"), key=lambda t: -t[0].rank[1])
+    for part_found, (part, weights) in wrong:
+        narrow = _narrowed(part, mode, weights, part_found)
+        if narrow.verdict == "wrong":
+            return narrow
+        found.kink |= narrow.kink
+    kinked = [t for t, _ in tried if t.kink] + [found] * found.kink
+    return kinked[0].excused() if kinked and not found.smooth else found
