@@ -113,12 +113,12 @@ def test_order_and_examples(run):
         gradcheck(np.sin, testing.arrays(()).map(lambda x: seen.append(x) or x))
         assert len(seen) == {drawn}
     """
-    result = run(text.format(order=1, drawn=300))
+    result = run(text.format(order=1, drawn=101))
     result.assert_outcomes(passed=4)
-    result = run(text.format(order=2, drawn=15), "--gradcheck-order=2",
+    result = run(text.format(order=2, drawn=6), "--gradcheck-order=2",
                  "--gradcheck-examples=5")
     result.assert_outcomes(passed=4)
-    result = run(text.format(order=1, drawn=300), "-m", "gradcheck", "--strict-markers")
+    result = run(text.format(order=1, drawn=101), "-m", "gradcheck", "--strict-markers")
     result.assert_outcomes(passed=2, deselected=2)
 
 

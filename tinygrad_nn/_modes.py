@@ -20,6 +20,7 @@ from ._table import RULES
 _open = ContextVar("open_blocks", default=())
 modes = _open.get
 GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+INSIDE = ("tinygrad_nn", "numpy.", "hypothesis")    # modules whose lines nobody wants to see
 DRIVERS = ("contextlib", "_pytest.fixtures")        # they run a generator as part of a block
 
 
@@ -242,9 +243,10 @@ def _here(fn, values, index, like):
 
 
 def caller():
-    """File and line of the first frame outside this package and NumPy."""
+    """File and line of the first frame outside this package, NumPy, and hypothesis, which runs
+    generated code that is in no module."""
     frame = sys._getframe(2)
-    while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):
+    while frame.f_globals.get("__name__", "hypothesis").startswith(INSIDE):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 

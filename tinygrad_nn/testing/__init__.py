@@ -22,8 +22,9 @@ except ImportError:
                             "pip install 'tinygrad_nn[test]'") from None
 
 from ._arrays import arrays, broadcastable, layouts, op_arguments, shapes
-from ._check_op import check_function, check_op, total
+from ._check_op import check_function, check_op
 from ._code import code, laid_out
+from ._examine import total
 from ._programs import Program, programs
 from ._specs import BROADCAST, ROWS, ZEROS, calls, row
 

@@ -11,9 +11,9 @@ from . import (  # noqa: F401  they add their rows
     _specs_networks,
 )
 from ._code import LAYOUTS, laid_out, public_name
-from ._matrices import MATRICES, fill
+from ._matrices import MATRICES, check_domain, fill
 from ._specs import BROADCAST, ROWS, Row
-from ._values import BOUNDS, Pool
+from ._values import Pool
 
 
 @st.composite
@@ -59,13 +59,13 @@ def layouts():
 def arrays(shape=None, domain="real", dtype=np.float64, layout="C", special=False):
     """An array of a domain.
 
-    ``domain``: "real" (within ±3), "nonzero", "distinct", "positive" (0.2 .. 3), "unit"
-    (-0.9 .. 0.9), "above1" (1.2 .. 4); or a matrix: "well_conditioned", "positive_definite",
-    "symmetric", "triangular" (lower, invertible), "orthogonal". The numbers are in general
-    position: none near 0, an integer or a half, no two equal, opposite or multiples of each
-    other. With ``special`` those of the domain are mixed in: zeros of both signs, ties, the
-    smallest denormal, ±1e30, integers and halves; "nonzero" stays without zeros, "distinct"
-    without ties. Or ``special`` is a list of the points to mix in.
+    ``domain``: "real" (within ±3), "nonzero", "distinct", "positive" and "nonnegative"
+    (0.2 .. 3), "unit" (-0.9 .. 0.9), "above1" (1.2 .. 4); or a matrix: "well_conditioned",
+    "positive_definite", "symmetric", "triangular" (lower, invertible), "orthogonal". The
+    numbers are in general position: none near 0, an integer or a half, no two equal, opposite
+    or multiples of each other. With ``special`` those of the domain are mixed in: zeros of both
+    signs, ties, the smallest denormal, ±1e30, integers and halves; "nonzero" stays without
+    zeros, "distinct" without ties. Or ``special`` is a list of the points to mix in.
 
     ``shape``, ``dtype`` and ``layout`` are values or strategies (see `shapes`, `layouts`);
     without a shape any is drawn, of a matrix 1 × 1 to 3 × 3. At most 256 elements.
@@ -75,9 +75,7 @@ def arrays(shape=None, domain="real", dtype=np.float64, layout="C", special=Fals
     >>> find(tn.testing.arrays(3), lambda x: x[1] < 0).tolist()
     [0.25, -0.1, 0.06]
     """
-    known = (*BOUNDS, *MATRICES)
-    if domain not in known:
-        raise ValueError(f"domain={domain!r}: expected one of {', '.join(known)}")
+    check_domain(domain)
     if shape is None:
         shape = _squares if domain in MATRICES else shapes()
     return _first(_arrays(st.tuples(as_strategy(shape)), (domain,), dtype, layout, special))

@@ -11,7 +11,8 @@ from .._errors import GradcheckError
 from .._table import RULES
 from .._transforms import flatten
 from ._arrays import arrays, as_strategy, op_arguments
-from ._code import code, defined, laid_out, public_name
+from ._code import code, defined, laid_out, layout_of, public_name
+from ._matrices import check_domain
 from ._specs import BROADCAST, ROWS, Row
 
 
@@ -51,6 +52,22 @@ class Case:
     def key(self):
         """What tells this case from others."""
         return repr(self.fn), self.codes, code(self.kwargs)
+
+    def is_any(self):
+        """True: any case is wanted."""
+        return True
+
+    def is_empty(self):
+        """Whether an array has no element."""
+        return any(x.size == 0 for x in self.xs)
+
+    def has_several(self):
+        """Whether an array has several elements, that can tie or be exchanged."""
+        return any(x.size > 1 for x in self.xs)
+
+    def shows_layout(self):
+        """Whether an array of several elements does not lie in memory as they always do."""
+        return any(x.size > 1 and layout_of(x) != "C" for x in self.xs)
 
     def is_moderate(self):
         """Whether no number is so large or small that differences and sums lose it."""
@@ -144,6 +161,9 @@ def rows_of(fn, arguments, keywords):
         if known and not keywords:
             return known
         arguments = ["real"] * _count(fn)
+    for domain in arguments:
+        if isinstance(domain, str):
+            check_domain(domain)
     if all(isinstance(a, str) for a in arguments):
         return [Row(fn, fn, tuple(arguments), BROADCAST)]
     return []

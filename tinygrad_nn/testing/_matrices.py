@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 from hypothesis import strategies as st
 
+from ._values import BOUNDS
+
 ROTATIONS = [(0.8, 0.6), (0.6, 0.8), (0.8, -0.6), (0.96, 0.28), (0.28, -0.96)]
 EDGES = [(1.0, 0.0), (0.0, 1.0), (0.0, -1.0)]              # special points among rotations
 
@@ -54,6 +56,13 @@ def orthogonal(pool, shape):
 
 MATRICES = {f.__name__: f for f in (well_conditioned, positive_definite, symmetric, triangular,
                                     orthogonal)}
+
+
+def check_domain(domain):
+    """Raise unless ``domain`` is the name of one."""
+    known = (*BOUNDS, *MATRICES)
+    if domain not in known:
+        raise ValueError(f"domain={domain!r}: expected one of {', '.join(known)}")
 
 
 def fill(pool, domain, shape):

@@ -64,8 +64,8 @@ class Program:
 
     def __init__(self, text, **inputs):
         self.text, self.inputs, self._names = text, tuple(inputs.values()), tuple(inputs)
-        found = dict(NAMES)
-        exec(str(self), found)
+        found = {**NAMES, "__name__": "program"}
+        exec(compile(str(self), "the program", "exec"), found)
         self._run = found["program"]
 
     def __call__(self, *inputs):

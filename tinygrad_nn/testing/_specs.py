@@ -3,6 +3,7 @@
 A row says how to call the function and from which domain its array arguments are drawn:
 
     real      anything in ±3, no two equal, none within 0.05 of 0 or of an integer or half
+    distinct  without ties, even among special points
     positive  0.2 .. 3            unit   -0.9 .. 0.9        above1   1.2 .. 4
 
 and the other domains of `tinygrad_nn.testing.arrays`. Shapes: ``BROADCAST`` draws shapes that
@@ -20,6 +21,7 @@ from .._core import astype, getitem
 from .._transforms import stop_gradient
 from ..nn import _cross_entropy, _losses
 from ..rules import _norms, _products, _shape
+from ._matrices import check_domain
 
 BROADCAST = "broadcast"
 ANY = [((),), ((0,),), ((1,),), ((3,),), ((2, 3),), ((2, 1, 2),), ((2, 0),)]
@@ -66,6 +68,8 @@ def row(fn, *domains, call=None, shapes=None, note="", kwargs=None, special=True
     (matmul again, True)
     """
     domains = domains or ("real",)
+    for domain in domains:
+        check_domain(domain)
     if shapes is None:
         shapes = ANY if len(domains) == 1 else BROADCAST
     kwargs = kwargs or {}

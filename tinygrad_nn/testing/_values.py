@@ -16,11 +16,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 BOUNDS = {"real": (-3.0, 3.0), "nonzero": (-3.0, 3.0), "distinct": (-3.0, 3.0),
-          "positive": (0.2, 3.0), "unit": (-0.9, 0.9), "above1": (1.2, 4.0)}
+          "positive": (0.2, 3.0), "nonnegative": (0.2, 3.0), "unit": (-0.9, 0.9),
+          "above1": (1.2, 4.0)}
 INSIDE = {"real": lambda x: True, "nonzero": lambda x: x != 0,
           "distinct": lambda x: str(x) != "-0.0",           # which equals 0.0
-          "positive": lambda x: x > 0, "unit": lambda x: abs(x) < 1,
-          "above1": lambda x: x > 1}
+          "positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0,
+          "unit": lambda x: abs(x) < 1, "above1": lambda x: x > 1}
 # zeros, integers, halves; 0.25 is one for ties; "tiny" is the smallest number of the dtype
 SPECIAL = (0.0, 1.0, 0.5, -1.0, 2.0, -0.5, 1.5, -0.0, 0.25, "tiny", "-tiny", 1e30, -1e30)
 FEW = 16                        # that many elements find numbers of two decimals
