@@ -1,5 +1,7 @@
 """Every rule of the table: it is there, and `check_op` finds nothing wrong with it."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import tinygrad_nn as tn
 from tinygrad_nn._table import RULES
 from tinygrad_nn.testing import ROWS, ZEROS, check_op
 
+EXAMPLES = int(os.environ.get("TINYGRAD_NN_EXAMPLES", "0"))
 IDS = [repr(row) for row in ROWS]
 
 
@@ -26,9 +29,10 @@ def test_every_rule_has_its_row():
 
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
 def test_operation(row):
-    """Elementwise operations at every special point, of the others a few examples."""
+    """A few examples each, half of them at special points; TINYGRAD_NN_EXAMPLES asks for more
+    (from 40 on every special point has its own)."""
     elementwise = RULES[row.fn].kind in ("elementwise", "select") and row.call is row.fn
-    check_op(row, examples=40 if elementwise else 4)
+    check_op(row, examples=EXAMPLES or (8 if elementwise else 4))
 
 
 @pytest.mark.parametrize(("fn", "call"), ZEROS, ids=[f.__name__ for f, _ in ZEROS])

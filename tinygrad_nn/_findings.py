@@ -53,7 +53,7 @@ class Finding:
         with np.errstate(invalid="ignore"):
             self.excess = np.where(wrong, np.nan_to_num(gap / tolerance, nan=np.inf), 0.0)
         self.kink = bool(np.any(s.kink | s.jump))
-        self.smooth = bool(np.any(wrong & ~(s.kink | s.jump)))      # wrong where nothing bends
+        self.smooth = not self.kink     # if it is wrong, then not for a choice at a kink
         self.verdict = ("wrong" if np.any(wrong) else
                         "unmeasured" if np.any(unknown) else "right")
         plain = ~explained & np.isfinite(gap)

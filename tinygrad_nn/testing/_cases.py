@@ -30,19 +30,6 @@ class Case:
     def __call__(self, *xs):
         return self.call(*xs, **self.kwargs)
 
-    def steady(self, *xs):
-        """The call, as far as the shapes of its results are those at ``self.xs``; elsewhere
-        there is nothing to take a difference from."""
-        y = self(*xs)
-        if [np.shape(v) for _, v in flatten(y)] != self.shapes:
-            raise ValueError("the result has another shape beside this point")
-        return y
-
-    @functools.cached_property
-    def shapes(self):
-        """The shapes of the results."""
-        return [np.shape(v) for _, v in flatten(self(*self.xs))]
-
     @functools.cached_property
     def sizes(self):
         """The magnitudes of all numbers of the inputs, in one array."""

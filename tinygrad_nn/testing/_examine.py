@@ -156,7 +156,7 @@ def check_derivatives(case, order):
     moderate = case.is_moderate()
     order = order if moderate else 1
     line = GRADCHECK if order == 1 else GRADCHECK[:-2] + f", order={order}))"
-    report = case.attempt(lambda: check(case.steady, case.xs, order), line, "in gradcheck")
+    report = case.attempt(lambda: check(case, case.xs, order), line, "in gradcheck")
     if report.verdict == "wrong":
         if case.mixes_magnitudes() or all(
                 abs(got) + abs(want) < 1e-270 for *_, got, want, _ in report.wrong):
