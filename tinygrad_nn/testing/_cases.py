@@ -31,6 +31,11 @@ class Case:
         return self.call(*xs, **self.kwargs)
 
     @functools.cached_property
+    def shapes(self):
+        """The shapes of the results."""
+        return [np.shape(v) for _, v in flatten(self(*self.xs))]
+
+    @functools.cached_property
     def sizes(self):
         """The magnitudes of all numbers of the inputs, in one array."""
         leaves = [v.data if isinstance(v, Box) else v for _, v in flatten(self.xs)]
