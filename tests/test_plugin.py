@@ -48,7 +48,7 @@ def test_the_fixture_checks_and_the_summary_counts(run):
     """)
     result.assert_outcomes(passed=2)
     result.stdout.re_match_lines([
-        r"gradcheck: 2 checks of 3 operations along 2 directions; kinks: np\.absolute; "
+        r"gradcheck: 2 checks of 3 operations along 3 directions; kinks: np\.absolute; "
         r"worst agreement 1\d\.\d digits( in test_it.py::test_\w+)?; 0 unmeasured"])
 
 
@@ -111,7 +111,7 @@ def test_order_and_examples(run):
     def test_examples_of_the_option(gradcheck):
         del seen[:]
         gradcheck(np.sin, testing.arrays(()).map(lambda x: seen.append(x) or x))
-        assert len(seen) == {drawn}
+        assert {drawn} <= len(seen) < 2 * {drawn}       # some are drawn again
     """
     result = run(text.format(order=1, drawn=101))
     result.assert_outcomes(passed=4)
