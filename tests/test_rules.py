@@ -4,10 +4,12 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 import tinygrad_nn as tn
+from tinygrad_nn._gradcheck import check
 from tinygrad_nn._table import RULES
-from tinygrad_nn.testing import ROWS, ZEROS, check_op
+from tinygrad_nn.testing import ROWS, ZEROS, check_op, op_arguments
 
 EXAMPLES = int(os.environ.get("TINYGRAD_NN_EXAMPLES", "0"))
 IDS = [repr(row) for row in ROWS]
@@ -29,10 +31,17 @@ def test_every_rule_has_its_row():
 
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
 def test_operation(row):
-    """A few examples each, half of them at special points; TINYGRAD_NN_EXAMPLES asks for more
-    (from 40 on every special point has its own)."""
-    elementwise = RULES[row.fn].kind in ("elementwise", "select") and row.call is row.fn
-    check_op(row, examples=EXAMPLES or (8 if elementwise else 4))
+    """Derivatives of two orders at two drawn points; with TINYGRAD_NN_EXAMPLES all that
+    `check_op` asks, at so many (from 40 on every special point has its own)."""
+    if EXAMPLES:
+        check_op(row, examples=EXAMPLES)
+        return
+
+    @settings(max_examples=2, derandomize=True, deadline=None, database=None)
+    @given(op_arguments(row))
+    def derivatives(xs):
+        assert check(row.call, tuple(xs), order=2).verdict != "wrong"
+    derivatives()
 
 
 @pytest.mark.parametrize(("fn", "call"), ZEROS, ids=[f.__name__ for f, _ in ZEROS])
