@@ -158,5 +158,5 @@ class Tally:
         more = f" and {len(self.kinks) - 5} more" if len(self.kinks) > 5 else ""
         return (f"gradcheck: {self.checks} checks of {len(self.operations)} operations along "
                 f"{self.directions} directions; kinks: {kinks}{more}; worst agreement "
-                f"{self.digits:.1f} digits{self.where and ' in '}{self.where}; "
+                f"{max(self.digits, 0.0):.1f} digits{self.where and ' in '}{self.where}; "
                 f"{self.unmeasured} unmeasured")

@@ -13,6 +13,7 @@ import tinygrad_nn as tn
 from tinygrad_nn._table import RULES
 
 PACKAGE = Path(tn.__file__).parent
+PLUGIN = PACKAGE.with_name("tinygrad_nn_pytest.py")
 FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_errors"],
     ["_messages", "_files"],
@@ -84,8 +85,20 @@ def test_a_file_is_short_and_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(text))
 
 
+def test_the_pytest_plugin_is_short_and_imports_pytest_alone_at_first():
+    text = PLUGIN.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    tree = ast.parse(text)
+    first = [n for node in tree.body for n in ast.walk(node)
+             if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+    assert [a.name for n in first if isinstance(n, ast.Import) for a in n.names] == [
+        "sys", "pytest"]
+    assert not any(isinstance(n, ast.ImportFrom) for n in first)
+    assert ast.get_docstring(tree)
+
+
 @pytest.mark.parametrize("module", [tn, tn.nn, tn.nn.init, tn.optim, tn.rules, tn.data,
-                                    tn.data.augment],
+                                    tn.data.augment, tn.testing],
                          ids=lambda m: m.__name__)
 def test_public_names_are_sorted_documented_and_there(module):
     assert module.__all__ == sorted(module.__all__)

@@ -9,6 +9,7 @@ from jacobians import agree, by_columns, by_pullback, by_rows, by_tangent, unit
 
 import tinygrad_nn as tn
 from tinygrad_nn import _transforms
+from tinygrad_nn.testing import programs
 
 A = np.array
 rng = np.random.default_rng(0)
@@ -129,6 +130,19 @@ def test_programs_in_rows_and_columns(data):
         agree(by_rows(f, xs), want, *near)
     finally:
         _transforms.ROWS = rows
+
+
+@settings(deadline=None, max_examples=30)
+@given(programs(max_operations=5))
+def test_drawn_programs_in_rows_and_columns(program):
+    def f(*xs):
+        y = program(*xs)
+        return {str(k): v for k, v in enumerate(y if isinstance(y, tuple) else (y,))}
+    with np.errstate(all="ignore"):
+        want = by_pullback(f, program.inputs)
+        agree(by_tangent(f, program.inputs), want)
+        agree(by_columns(f, program.inputs), want)
+        agree(by_rows(f, program.inputs), want)
 
 
 HARD = ["where log", "where sqrt", "maximum", "indexed log", "matmul", "norm", "softmax",

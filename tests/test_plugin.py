@@ -48,7 +48,7 @@ def test_the_fixture_checks_and_the_summary_counts(run):
     """)
     result.assert_outcomes(passed=2)
     result.stdout.re_match_lines([
-        r"gradcheck: 2 checks of 3 operations along 3 directions; kinks: np\.absolute; "
+        r"gradcheck: 2 checks of 3 operations along \d directions; kinks: np\.absolute; "
         r"worst agreement 1\d\.\d digits( in test_it.py::test_\w+)?; 0 unmeasured"])
 
 
@@ -111,14 +111,14 @@ def test_order_and_examples(run):
     def test_examples_of_the_option(gradcheck):
         del seen[:]
         gradcheck(np.sin, testing.arrays(()).map(lambda x: seen.append(x) or x))
-        assert {drawn} <= len(seen) < 2 * {drawn}       # some are drawn again
+        assert len(set(map(float, seen))) - 1 == {drawn}        # one more ends it
     """
-    result = run(text.format(order=1, drawn=101))
+    result = run(text.format(order=1, drawn=100))
     result.assert_outcomes(passed=4)
-    result = run(text.format(order=2, drawn=6), "--gradcheck-order=2",
+    result = run(text.format(order=2, drawn=5), "--gradcheck-order=2",
                  "--gradcheck-examples=5")
     result.assert_outcomes(passed=4)
-    result = run(text.format(order=1, drawn=101), "-m", "gradcheck", "--strict-markers")
+    result = run(text.format(order=1, drawn=100), "-m", "gradcheck", "--strict-markers")
     result.assert_outcomes(passed=2, deselected=2)
 
 

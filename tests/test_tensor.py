@@ -7,11 +7,10 @@ import weakref
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
+from tinygrad_nn.testing import arrays, layouts, shapes
 
 A = np.array
 FLOATS = [np.float16, np.float32, np.float64, np.longdouble]
@@ -76,8 +75,7 @@ def test_a_tensor_of_a_box_is_refused():
 
 # ---------------------------------------------------------------- attributes
 
-@given(hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
-                  elements=st.floats(-9, 9)))
+@given(arrays(shapes(max_dims=4), layout=layouts(), special=True))
 @settings(max_examples=40, deadline=None)
 def test_attributes_are_numpys(a):
     for t in (Tensor(a), Tensor(a) * 1.0):

@@ -263,6 +263,10 @@ class Box:
     def __format__(self, spec):
         return format(self.item(), spec) if spec else str(self)
 
+    def clip(self, min=None, max=None):
+        """np.clip(self, min, max), by position: NumPy 2.0 has no such keywords there."""
+        return dispatch(np.clip, (self, min, max), {})
+
     def __pow__(self, other):
         if other.__class__ in (int, float) and other == 2:      # as NumPy's own ** does:
             return np.square(self)                              # 3 times as fast as power
@@ -298,7 +302,7 @@ BINARY = dict(zip(SIGNS, (np.add, np.subtract, np.multiply, np.divide, np.floor_
 COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
            "gt": np.greater, "ge": np.greater_equal}
 UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute}
-METHODS = """all any argmax argmin argsort clip copy cumsum diagonal dot exp log max mean min
+METHODS = """all any argmax argmin argsort copy cumsum diagonal dot exp log max mean min
              ravel repeat round squeeze std sum swapaxes take tanh trace var"""
 
 

@@ -43,8 +43,9 @@ def broadcastable(draw, n=2, max_dims=3, max_side=3, empty=True):
     whole = draw(shapes(max_dims, max_side, empty))
     found = []
     for _ in range(n):
-        start = draw(st.integers(0, len(whole)))
-        ones = draw(st.integers(0, 2 ** len(whole) - 1))        # a bit for each axis
+        change = draw(st.integers(0, 3))                        # none, one or both of these:
+        start = draw(st.integers(0, len(whole))) if change & 1 else 0
+        ones = draw(st.integers(0, 2 ** len(whole) - 1)) if change & 2 else 0   # bit by bit
         found.append(tuple(1 if ones >> i & 1 else side
                            for i, side in enumerate(whole))[start:])
     return tuple(found)

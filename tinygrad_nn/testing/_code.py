@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis.vendor import pretty
 
 from .._messages import name_of
+from .._tensor import Tensor
 
 LAYOUTS = ("C", "F", "strided", "negative", "read-only")
 
@@ -55,8 +56,13 @@ def layout_of(x):
 
 
 def code(x):
-    """An expression whose value is ``x``: arrays with their layout, lists, tuples, dicts,
-    NumPy's numbers, types and functions, and whatever has a repr that is code."""
+    """An expression whose value is ``x``: arrays with their layout, Tensors, lists, tuples,
+    dicts, NumPy's numbers, types and functions, and whatever has a repr that is code.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.testing.code({"w": np.array([0.25, -0.0], np.float32)})
+    "{'w': np.array([0.25, -0.0], 'float32')}"
+    """
     if isinstance(x, np.ndarray):
         layout = layout_of(x)
         text = _array(x)
@@ -67,6 +73,8 @@ def code(x):
         return f"[{', '.join(map(code, x))}]"
     if type(x) is tuple:
         return f"({', '.join(map(code, x))}{',' * (len(x) == 1)})"
+    if isinstance(x, Tensor):
+        return f"tn.Tensor({code(x.data)})"
     if isinstance(x, np.generic):
         return f"np.{type(x).__name__}({_number(x)})"
     if isinstance(x, float):

@@ -1,9 +1,9 @@
 """Random small programs: a few operations of the table on values that lie in their domains.
 
-What is drawn is text, and what is run is that text, so a counterexample is its own source. A
-step of the drawing is a function, a way to call it and a choice of values, all independent of
-the steps before it; it is given a meaning when the program is put together: values that fit are
-used, else a new input is drawn. So hypothesis can leave out any step.
+What comes out is text, and what is run is that text, so a counterexample is its own source. A
+step is drawn as a function and a few bytes that say all the rest: how it is called, of which
+values, and with which new inputs where none fits. They get their meaning when the program is
+put together; so hypothesis can leave out any step, and zeros say what is simplest.
 """
 
 import sys
@@ -14,7 +14,9 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from ._arrays import as_strategy, broadcastable
+from .._errors import NoRuleError
+from .._tensor import Tensor
+from ._arrays import as_strategy
 from ._code import code, public_name
 from ._matrices import fill
 from ._specs import BROADCAST, ROWS
@@ -91,11 +93,12 @@ class Operation:
 
 
 def _operations():
-    """Every function of the table that has a public name, with the ways to call it."""
+    """Every function of the table that has a public name, with the ways to call it that do not
+    jump at special points, where the values of a program may well lie."""
     found = {}
     for row in ROWS:
         name = public_name(row.fn)
-        if row.kwargs is None or not _is_public(name, row.fn):
+        if row.kwargs is None or not row.special or not _is_public(name, row.fn):
             continue
         places = [f"{{{k}}}" for k in range(len(row.domains))]
         words = [f"{k}={code(v)}".replace("{", "{{").replace("}", "}}")
@@ -123,33 +126,51 @@ _OPERATIONS = _operations()
 
 # ---------------------------------------------------------------- drawing
 
-class _Building:
-    """A program while it is drawn: its inputs, and its steps with the values that they have."""
+SHAPES = [(), (2,), (2, 3), (1,), (2, 1), (3, 2)]      # of an array that other arrays fit to
 
-    def __init__(self, draw, dtype):
-        self.draw, self.pool = draw, Pool(draw, dtype, False)
+
+class _Bytes:
+    """What was drawn for a step, read from the front; there are zeros behind the end."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __call__(self, n):
+        taken, self.data = self.data[:n], self.data[n:]
+        return taken.ljust(n, b"\0")
+
+    def pick(self, options):
+        """One of several options, the first one if all is 0."""
+        return options[self(1)[0] % len(options)]
+
+
+class _Building:
+    """A program that is put together: its inputs, and its steps with the values they have."""
+
+    def __init__(self, dtype):
+        self.pool = Pool(None, dtype, False)
         self.inputs, self.steps, self.values, self.used = {}, {}, {}, set()
 
-    def add(self, operation, choices):
+    def add(self, ways, read):
         """Add a step: on values that are there if that goes well, else on new inputs."""
-        chosen = [self._choose(domain, k)
-                  for domain, k in zip(operation.domains, choices, strict=False)]
-        if not (any(chosen) and self._step(operation, chosen, choices[-1])):
-            self._step(operation, [None] * len(chosen), choices[-1])
+        operation, self.pool.read = read.pick(ways), read
+        chosen = [self._choose(domain, read(1)[0]) for domain in operation.domains]
+        if not (any(chosen) and self._step(operation, chosen, read)):
+            self._step(operation, [None] * len(chosen), read)
 
     def _choose(self, domain, k):
-        """The name of the k-th last value, or None: now and then, or if no value is there, or
-        it is not inside the domain."""
+        """The name of a value, the last one for 0, or None: for one k in four, or if no value
+        is there, or it is not inside the domain."""
         names = list(self.values)
-        if k >= 6 or not names or domain not in BOUNDS:
+        if k >= 192 or not names or domain not in BOUNDS:
             return None
         name, (low, high) = names[-1 - k % len(names)], BOUNDS[domain]
         x = self.values[name]
         return name if domain == "real" or np.all((low <= x) & (x <= high)) else None
 
-    def _step(self, operation, names, item):
+    def _step(self, operation, names, read):
         """Add an operation on the named values, new inputs for None; whether it could be."""
-        shapes = self._shapes(operation.shapes, names)
+        shapes = self._shapes(operation.shapes, names, read)
         if shapes is None:
             return False
         new = {}
@@ -157,7 +178,8 @@ class _Building:
             if name is None:
                 names[k] = f"x{len(self.inputs) + len(new)}"
                 new[names[k]] = fill(self.pool, operation.domains[k], shapes[k])
-        text, y = _evaluated(operation.text.format(*names), {**self.values, **new}, item)
+        used = {name: new[name] if name in new else self.values[name] for name in names}
+        text, y = _evaluated(operation.text.format(*names), used, read)
         if y is None:
             return False
         self.inputs.update(new)
@@ -166,7 +188,7 @@ class _Building:
         self.steps[name], self.values = text, {**self.values, **new, name: y}
         return True
 
-    def _shapes(self, shapes, names):
+    def _shapes(self, shapes, names, read):
         """Shapes for the arguments, given those of the named values; None if none fit."""
         known = [None if n is None else np.shape(self.values[n]) for n in names]
         if None not in known:
@@ -174,13 +196,12 @@ class _Building:
         if shapes != BROADCAST:
             fitting = [s for s in shapes
                        if all(a in (None, b) for a, b in zip(known, s, strict=True))]
-            # twice, so that one option is a choice too: fewer choices would count as simpler
-            return self.draw(st.sampled_from(2 * fitting)) if fitting else None
-        given = next((s for s in known if s is not None), None)
-        if given is None:
-            return self.draw(broadcastable(len(names), max_dims=2, empty=False))
-        start = self.draw(st.integers(0, len(given)))
-        return [given[start:] if s is None else s for s in known]
+            return read.pick(fitting) if fitting else None
+        whole = next((s for s in known if s is not None), None)
+        if whole is None:
+            whole = read.pick(SHAPES)
+        parts = [whole[k:] for k in range(len(whole) + 1)]
+        return [read.pick(parts) if s is None else s for s in known]
 
     def program(self):
         """What was built; it returns every value that it does not use itself."""
@@ -193,20 +214,27 @@ class _Building:
         return Program("\n".join(lines), **self.inputs)
 
 
-def _evaluated(text, values, item):
+def _evaluated(text, values, read):
     """(text, value) of an expression, of one item if it gives several; None if it cannot be
-    computed, or not computed with."""
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", DeprecationWarning)      # refused of Tensors
+    computed, or not computed with, or Tensors refuse it."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", DeprecationWarning)          # Tensors refuse what is so
+        try:
             y = eval(text, {**NAMES, **values})
-    except (ValueError, TypeError, IndexError, ArithmeticError, DeprecationWarning):
-        return text, None
+        except Exception:                           # NumPy refuses in many ways
+            return text, None
+        try:
+            eval(text, {**NAMES, **{name: Tensor(v) for name, v in values.items()}})
+        except (NoRuleError, ValueError):
+            return text, None
+        except Exception:                           # a mistake of ours, for a test to find
+            pass
     if isinstance(y, (tuple, list)):
         if not y:
             return text, None
-        text, y = f"{text}[{item % len(y)}]", y[item % len(y)]
+        k = read(1)[0] % len(y)
+        text, y = f"{text}[{k}]", y[k]
     good = (isinstance(y, (np.ndarray, np.floating)) and y.dtype.kind == "f"
             and 0 < y.size <= MANY and np.max(np.abs(y)) <= LARGE)      # False of a nan
     return text, y if good else None
@@ -222,10 +250,11 @@ def programs(draw, max_operations=8, dtype=np.float64):
     >>> find(tn.testing.programs(), lambda p: True)
     tn.testing.Program('return np.negative(x0)', x0=np.array(0.25))
     """
-    steps = st.tuples(st.sampled_from(_OPERATIONS), st.integers(0, 63),
-                      st.lists(st.integers(0, 7), min_size=3, max_size=3))
-    building = _Building(draw, draw(as_strategy(dtype)))
-    for ways, which, choices in draw(st.lists(steps, min_size=1, max_size=max_operations)):
-        building.add(ways[which % len(ways)], choices)
+    building = _Building(draw(as_strategy(dtype)))
+    for ways, data in draw(st.lists(_STEPS, min_size=1, max_size=max_operations)):
+        building.add(ways, _Bytes(data))
     assume(building.steps)
     return building.program()
+
+
+_STEPS = st.tuples(st.sampled_from(_OPERATIONS), st.binary(min_size=48, max_size=48))

@@ -194,7 +194,8 @@ calls(np.diagonal, {}, {"offset": 1}, {"offset": -1}, {"axis1": 1, "axis2": 0},
       shapes=[((3, 3),), ((2, 3),), ((3, 2, 2),)])
 calls(np.diag, {}, {"k": 1}, {"k": -2}, shapes=[((3,),), ((3, 3),), ((2, 3),)])
 calls(np.sort, {}, {"axis": 0}, {"axis": None})
-calls(np.partition, {"kth": 1}, {"kth": 0, "axis": 0}, shapes=[((3,),), ((2, 3),)])
+calls(np.partition, {"kth": 1}, {"kth": 0, "axis": 0}, domain="distinct",
+      shapes=[((3,),), ((2, 3),)])
 calls(np.take, {"indices": [0, 1, 0]}, {"indices": 1, "axis": 0},
       {"indices": [[0, -1]], "axis": -1}, {"indices": [5], "mode": "wrap"}, shapes=_two)
 calls(np.take_along_axis, {"indices": np.array([[1, 0, 1]]), "axis": 0}, shapes=[((2, 3),)])

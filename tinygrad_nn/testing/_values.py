@@ -19,7 +19,7 @@ BOUNDS = {"real": (-3.0, 3.0), "nonzero": (-3.0, 3.0), "distinct": (-3.0, 3.0),
           "positive": (0.2, 3.0), "nonnegative": (0.2, 3.0), "unit": (-0.9, 0.9),
           "above1": (1.2, 4.0)}
 INSIDE = {"real": lambda x: True, "nonzero": lambda x: x != 0,
-          "distinct": lambda x: str(x) != "-0.0",           # which equals 0.0
+          "distinct": lambda x: str(x) not in ("-0.0", "0.25"),     # 0.0 and any number tie
           "positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0,
           "unit": lambda x: abs(x) < 1, "above1": lambda x: x > 1}
 # zeros, integers, halves; 0.25 is one for ties; "tiny" is the smallest number of the dtype
@@ -56,6 +56,7 @@ class Pool:
 
     def __init__(self, draw, dtype, special, several=False):
         self.draw, self.dtype = draw, np.dtype(dtype)
+        self.read = lambda n: draw(_bytes(n))
         self.used, self.palettes = np.zeros(0), {}
         points = SPECIAL if special is True else special or ()
         self.points = [p for p in points if not (several and p in ("tiny", "-tiny"))]
@@ -85,7 +86,7 @@ class Pool:
                              "counterexample can be read. Draw smaller arrays")
         palette, signed = self.palette(domain), BOUNDS[domain][0] < 0
         numbers = grid(domain, 2 if size <= FEW else 3)
-        codes = self.draw(_bytes(2 * x.size))
+        codes = self.read(2 * x.size)
         for i, (low, high) in enumerate(zip(codes[::2], codes[1::2], strict=True)):
             if palette and high < 128:
                 k = low % len(palette)
