@@ -22,6 +22,7 @@ import pictures
 import tinygrad_nn as tn
 from tinygrad_nn import data, nn, optim
 from tinygrad_nn.models import CatClassifier
+from tinygrad_nn.train import Progress
 
 # ---------------------------------------------------------------- learning
 
@@ -48,28 +49,6 @@ def probabilities(model, x):
 def flat(images):
     """(N, size, size, 3) to (N, size * size * 3), each picture as it is stored."""
     return images.reshape(len(images), -1)
-
-
-class Progress:
-    """Cost, rate, time left: a line that renews itself on a terminal, ten lines elsewhere."""
-
-    def __init__(self, iterations, stream=None):
-        self.iterations, self.stream = iterations, stream or sys.stdout
-        self.start = self.shown = time.perf_counter()
-
-    def __call__(self, i, cost):
-        done, now = i + 1, time.perf_counter()
-        last = done == self.iterations
-        if self.stream.isatty():
-            if now - self.shown > 0.1 or last:
-                self.shown = now
-                rate = done / (now - self.start)
-                left = (self.iterations - done) / rate
-                text = (f"iteration {done} of {self.iterations}   cost {cost:.4f}   "
-                        f"{rate:.0f} a second   {left:.0f} s left")
-                print(f"\r{text:<76}", end="\n" if last else "", file=self.stream, flush=True)
-        elif last or i % -(-self.iterations // 10) == 0:
-            print(f"iteration {i}: cost {cost:.4f}", file=self.stream, flush=True)
 
 
 # ---------------------------------------------------------------- the two experiments
@@ -121,8 +100,9 @@ def photos(folder, options):
     model = CatClassifier(layers, init_scale=options.init_scale, rng=options.seed)
     print(f"Network {list(layers)}, learning rate {options.learning_rate}")
     start = time.perf_counter()
+    progress = Progress(options.iterations)
     costs = train(model, x[learn], y[learn], options.iterations, options.learning_rate,
-                  Progress(options.iterations))
+                  lambda i, cost: progress(i, cost=cost))
     print(f"Trained in {time.perf_counter() - start:.1f} s, last cost {costs[-1]:.4f}")
 
     p = probabilities(model, x)

@@ -15,7 +15,7 @@ from tinygrad_nn._table import RULES
 PACKAGE = Path(tn.__file__).parent
 PLUGIN = PACKAGE.with_name("tinygrad_nn_pytest.py")
 FLOORS = [  # from the bottom; a file may import from floors below its own
-    ["_errors"],
+    ["_errors", "_version"],
     ["_messages", "_files"],
     ["_table"],
     ["_core"],
@@ -35,11 +35,13 @@ FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_saved_model"],
     ["optim"],
     ["data"],
+    ["train"],
     ["testing"],
     ["__init__"],
 ]
 NEVER = {"optim": {"nn", "models"}, "data": {"nn", "models", "optim", "_core", "_tensor"},
-         "rules": {"_graph", "_tensor", "_dual"}}
+         "rules": {"_graph", "_tensor", "_dual"}, "train": {"data", "models"},
+         "testing": {"data", "models", "train"}}
 THIRD_PARTY = {"numpy": None, "PIL": {"data"}, "h5py": {"data"}, "hypothesis": {"testing"}}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -98,7 +100,7 @@ def test_the_pytest_plugin_is_short_and_imports_pytest_alone_at_first():
 
 
 @pytest.mark.parametrize("module", [tn, tn.nn, tn.nn.init, tn.optim, tn.rules, tn.data,
-                                    tn.data.augment, tn.testing],
+                                    tn.data.augment, tn.testing, tn.train],
                          ids=lambda m: m.__name__)
 def test_public_names_are_sorted_documented_and_there(module):
     assert module.__all__ == sorted(module.__all__)

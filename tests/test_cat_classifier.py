@@ -100,18 +100,3 @@ def test_wrong_usage_is_code_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         cat_classifier.main(argv)
     assert stop.value.code == 2
-
-
-def test_progress_on_a_terminal_renews_one_line(monkeypatch):
-    class Terminal:
-        text = ""
-        def isatty(self): return True
-        def write(self, s): self.text += s
-        def flush(self): pass
-    out = Terminal()
-    progress = cat_classifier.Progress(3, out)
-    for i in range(3):
-        progress.shown = -1
-        progress(i, 0.5)
-    assert out.text.count("\r") == 3 and out.text.count("\n") == 1
-    assert "iteration 3 of 3   cost 0.5000" in out.text and "0 s left" in out.text

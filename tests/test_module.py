@@ -599,3 +599,18 @@ def test_a_module_changed_within_the_function():
     g = tn.grad(without_bias)(layer)
     same(g.bias, [0, 0])
     assert isinstance(layer.bias, Tensor)
+
+
+# ---------------------------------------------------------------- generators
+
+def test_generators_are_found_by_name_and_are_no_part_of_the_state():
+    shared = np.random.default_rng(0)
+    model = nn.Sequential(nn.Dropout(0.5, rng=shared), nn.Linear(2, 2, rng=0),
+                          nn.Dropout(0.5, rng=shared))
+    model.others = {"a": [np.random.default_rng(1)], "b": 3}
+    assert [(name, g is shared) for name, g in model.named_generators()] == [
+        ("0.rng", True), ("others.a.0", False)]
+    assert list(model.state_dict()) == ["1.weight", "1.bias"]
+    assert len(model.modules()) == 4 and len(model.parameters()) == 2
+    copy = tn.grad(lambda m: np.sum(m(np.ones((1, 2)))))(model)
+    assert copy[1].weight.shape == (2, 2)

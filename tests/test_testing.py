@@ -165,7 +165,7 @@ def test_shrinking_ends_at_readable_numbers():
     assert find(arrays(), lambda x: True) == 0.25
     assert find(arrays((2,)), lambda x: True).tolist() == [0.25, 0.1]
     assert find(arrays((2,)), lambda x: x[1] < 0).tolist() == [0.25, -0.1]
-    assert find(arrays((1,)), lambda x: x[0] > 2).tolist() == [2.25]
+    assert len(str(find(arrays((1,)), lambda x: x[0] > 2)[0])) <= len("2.25")
     x = find(arrays(), lambda x: x.ndim == 2 and np.any(x < 0))
     assert x.shape == (1, 1) and x < 0 and len(repr(x.item())) <= 5
     x = find(arrays((5, 5)), lambda x: True)            # more numbers have more decimals

@@ -7,9 +7,10 @@
     loss.backward();  w.grad              # a plain array, of the shape and dtype of w
     tn.grad(f)(x), tn.jvp(f, (x,), (v,))  # functions of functions, nested to any depth
 
-`tn.nn`, `tn.optim`, `tn.models` and `tn.data` hold the networks built on it, `tn.rules` the
-table of derivatives and the way to add to it. `tn.save_weights` and `tn.load_weights` keep
-arrays in safetensors files, `tn.save_model` and `tn.load_model` whole models.
+`tn.nn`, `tn.optim`, `tn.models`, `tn.data` and `tn.train` hold the networks built on it and
+their training, `tn.rules` the table of derivatives and the way to add to it. `tn.save_weights`
+and `tn.load_weights` keep arrays in safetensors files, `tn.save_model` and `tn.load_model`
+whole models.
 """
 
 import importlib
@@ -43,6 +44,7 @@ from ._transforms import (
     value_and_grad,
     vjp,
 )
+from ._version import __version__ as __version__
 from .rules import (
     elu,
     erf,
@@ -57,8 +59,6 @@ from .rules import (
     softmax,
     softplus,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DataError",
@@ -109,6 +109,7 @@ __all__ = [
     "softplus",
     "stop_gradient",
     "testing",
+    "train",
     "value_and_grad",
     "vjp",
 ]
@@ -120,7 +121,7 @@ FILES = {"load_metadata": "_safetensors", "load_weights": "_safetensors",
 
 
 def __getattr__(name):
-    if name in ("data", "models", "nn", "optim", "testing"):        # imported when first used
+    if name in ("data", "models", "nn", "optim", "testing", "train"):   # when first used
         return importlib.import_module(f".{name}", __name__)
     if name in FILES:
         return getattr(importlib.import_module(f".{FILES[name]}", __name__), name)

@@ -35,7 +35,7 @@ class Part(NamedTuple):
     """One thing that belongs to a module of a tree."""
 
     name: str           # the dotted path from the root, "layers.0.weight"
-    role: str           # "module", "parameter", "frozen" or "buffer"
+    role: str           # "module", "parameter", "frozen", "buffer" or "generator"
     value: object
     key: object         # the same for every name of a shared thing
     owner: object       # the module whose attribute it is, at ``path``
@@ -121,6 +121,8 @@ class Module:
                     role, key = "parameter", roles.leaves[path]
                 elif isinstance(v, Tensor) and v.node is None:
                     role, key = "parameter", id(v)
+                elif isinstance(v, np.random.Generator):
+                    role, key = "generator", id(v)
                 else:
                     continue                # a setting; a computed Tensor is nothing of ours
                 yield Part(prefix + path, role, v, key, self, path)
@@ -159,6 +161,17 @@ class Module:
     def buffers(self):
         """The buffers, a list of ndarrays in the order of `named_buffers`."""
         return [b for _, b in self.named_buffers()]
+
+    def named_generators(self):
+        """(dotted name, `np.random.Generator`) of every generator that a module draws from,
+        depth first; a shared one comes once. Their states are no part of `state_dict`.
+
+        >>> import tinygrad_nn as tn
+        >>> model = tn.nn.Sequential(tn.nn.ReLU(), tn.nn.Dropout(0.5, rng=0))
+        >>> [name for name, _ in model.named_generators()]
+        ['1.rng']
+        """
+        return ((p.name, p.value) for p in self._unique("generator"))
 
     def named_modules(self):
         """(dotted name, module) of this module, named "", and of all below it, each once."""
@@ -258,7 +271,7 @@ class Module:
         """What a state dict keeps: a list for each array, of its parts under all its names."""
         found = {}
         for part in self._parts():
-            if part.role != "module":
+            if part.role not in ("module", "generator"):
                 found.setdefault(part.key, []).append(part)
         return list(found.values())
 
