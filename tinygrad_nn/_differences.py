@@ -25,9 +25,9 @@ class Slope:
     ``kink``: they differ; ``jump``: the curve itself is not continuous, then they are those of
     the side where it is, or without limit if there is none; ``grows``: +1 or -1
     where differences grow without limit; ``size``: how large the curve is around 0;
-    ``spread``: the larger error bar of the two sides; ``resolved``: it is small, so the steps
-    were short enough. (Differences of a function that varies faster than the steps can agree
-    by chance, but not to either side.)
+    ``spread``: the larger error bar of the two sides; ``resolved``: it is small, and the last
+    differences tend to the value, so the steps were short enough. (Differences of a function
+    that varies faster than the steps can agree by chance, but not to either side.)
     """
 
     __slots__ = ("error", "grows", "high", "jump", "kink", "low", "resolved", "size", "spread",
@@ -66,8 +66,11 @@ class Slope:
                      resolved=_one(np.all(self.resolved | ~used)))
 
     def better(self, other):
-        """Element by element this one, or the other, finer one where this is not resolved."""
-        mine = (self.resolved & ~self.jump) | (~other.resolved & (self.spread <= other.spread))
+        """Element by element this one, or the other, finer one: where this is not resolved, or
+        the other one is as well and they differ (steps can skip over the same jumps each)."""
+        same = (self.low <= other.high) & (other.low <= self.high) | self.kink
+        mine = np.where(other.resolved, self.resolved & ~self.jump & same,
+                        self.resolved & ~self.jump | (self.spread <= other.spread))
         return Slope(**{name: np.where(mine, getattr(self, name), getattr(other, name))
                         for name in Slope.__slots__})
 
@@ -96,10 +99,11 @@ def slope(curve, y, eps, start=START):
                 up, down = curve(t), curve(-t)
             size = np.fmax(np.fmax(np.abs(up), np.abs(down)), largest)
             largest = np.where(size < np.inf, size, largest)
-            noise = 8 * eps * largest
             # the central differences, those to either side, and what either side tends to
-            table.add(np.stack([(up - down) / (2 * t), (up - y) / t, (y - down) / t, up, down]),
-                      np.stack([noise / (2 * t), noise / t, noise / t, noise, noise]))
+            values = np.stack([(up - down) / (2 * t), (up - y) / t, (y - down) / t, up, down])
+            # rounding of the results, and of the inputs that are moved by about their size * t
+            noise = 8 * eps * largest + eps * np.abs(values[[0, 1, 2, 1, 2]])
+            table.add(values, noise / [[2 * t], [t], [t], [1], [1]])
             if k >= 4 and table.settled():
                 break
         return _judged(table, y, largest, eps)
@@ -134,6 +138,7 @@ class _Table:
             row.append(new)
         if len(row) > 2:        # neighbours can agree by chance, the best of two steps seldom
             error = np.fmax(error, np.abs(best - self.last))
+        self.before = self.row[0] if self.row else value
         self.last, self.row, self.noise = best, row, noise
         self.most = np.fmax(self.most, np.where(np.isfinite(value), np.abs(value), 0.0))
         self.stale = 0 if np.any(error[0] < 0.5 * self.error[0]) else self.stale + 1
@@ -165,6 +170,10 @@ def _judged(table, y, largest, eps):
     endless = ~(table.error <= 1e-3 * np.abs(table.best)) & (table.ratio > 1.1)
     growth = np.where(endless & np.isfinite(table.row[0]), np.sign(table.row[0]), 0.0)
     spread = np.fmax(np.where(sided, right_bar, 0.0), np.where(other | ~sided, left_bar, 0.0))
+    # two steps can agree by chance: the last ones must be on their way to the same value
+    way = np.abs(table.row[0] - table.before) + table.noise + table.error
+    agree = np.all((np.abs(table.row[0] - table.best) <= SURE * way)[:3]
+                   | ~np.isfinite(table.error[:3]), 0)
     steepest = np.fmax(np.where(sided, np.abs(right), 0.0), np.where(other, np.abs(left), 0.0))
     return Slope(
         value=np.where(alone, np.where(sided, right, left), central),
@@ -173,5 +182,6 @@ def _judged(table, y, largest, eps):
         high=np.where(up & down, np.inf, np.fmax.reduce(ends)),
         kink=(np.abs(right - left) > apart) & ~jump, jump=jump,
         grows=np.where(growth[1] != 0, growth[1], growth[2]), size=largest, spread=spread,
-        resolved=(spread <= 0.01 * steepest) | (spread <= 1e-6 * np.max(table.most[1:3], 0))
-        | (spread <= min(1e8 * eps, 1e-3) * largest))
+        resolved=agree & ((spread <= 0.01 * steepest)
+                          | (spread <= 1e-6 * np.max(table.most[1:3], 0))
+                          | (spread <= min(1e8 * eps, 1e-3) * largest)))

@@ -184,6 +184,8 @@ def _pad(array, pad_width, mode="constant", constant_values=0, reflect_type="eve
         each = {k % array.ndim: v for k, v in pad_width.items()}
         pad_width = [each.get(i, 0) for i in range(array.ndim)]
         pad_width = [v if np.iterable(v) else (v, v) for v in pad_width]
+    if not array.ndim:
+        return np.copy(array)
     width = [tuple(map(int, w)) for w in np.broadcast_to(pad_width, (array.ndim, 2))]
     if mode == "constant":
         return _pad_constant(array, width=width, constant_values=constant_values)

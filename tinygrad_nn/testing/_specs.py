@@ -185,6 +185,7 @@ calls(np.repeat, {"repeats": 2}, {"repeats": 3, "axis": 0}, {"repeats": [1, 2], 
       shapes=_two)
 for _mode in ("constant", "edge", "reflect", "symmetric", "wrap"):
     calls(np.pad, {"pad_width": ((1, 2), (0, 1)), "mode": _mode}, shapes=[((3, 2),)])
+calls(np.pad, {"pad_width": 1}, shapes=[((),), ((2, 1),)])
 calls(np.pad, {"pad_width": 1}, {"pad_width": (1, 0), "constant_values": 3.0})
 row(_shape._pad_constant, shapes=[((2,),)],
     call=lambda x: _shape._pad_constant(x, width=((1, 2),), constant_values=2.0))
