@@ -105,8 +105,9 @@ composite(np.vdot, lambda a, b: np.matmul(np.ravel(a), np.ravel(b)))
 
 # ---------------------------------------------------------------- einsum
 # Multilinear: the gradient by one operand is an einsum of g with the others. Before it is
-# recorded an ellipsis becomes letters and a repeated letter within an operand a diagonal, so
-# that every operand has each letter once.
+# recorded an ellipsis becomes letters, a repeated letter within an operand a diagonal, and an
+# axis of length 1 that would be stretched is left out, so that every operand has each letter
+# once and all letters one length.
 
 @primitive
 def _einsum(*operands, subscripts, optimize=False):
@@ -168,6 +169,8 @@ def _written_einsum(*operands, optimize=False):
         out = letters + "".join(sorted(c for c in set(named) - set(letters)
                                        if named.count(c) == 1))
     pairs = [_without_repeats(s, x) for s, x in zip(ins, arrays, strict=True)]
+    longer = {c for s, x in pairs for c, n in zip(s, np.shape(x), strict=True) if n != 1}
+    pairs = [_without_ones(s, x, longer) for s, x in pairs]
     ins = ",".join(s for s, _ in pairs)
     return _einsum(*(x for _, x in pairs), subscripts=f"{ins}->{out}", optimize=optimize)
 
@@ -179,6 +182,14 @@ def _without_repeats(letters, x):
             x = np.diagonal(x, 0, i, j)                          # the new axis comes last
             letters = "".join(k for n, k in enumerate(letters) if n not in (i, j)) + c
     return letters, x
+
+
+def _without_ones(letters, x, longer):
+    """Leave out axes of length 1 that einsum would stretch to those of other operands."""
+    axes = tuple(k for k, n in enumerate(np.shape(x)) if n == 1 and letters[k] in longer)
+    if not axes:
+        return letters, x
+    return "".join(c for k, c in enumerate(letters) if k not in axes), np.squeeze(x, axes)
 
 
 def _from_sublists(operands):

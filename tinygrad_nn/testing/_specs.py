@@ -248,7 +248,8 @@ for _text, _shapes in (("ij,jk->ik", ((2, 3), (3, 2))), ("ij,jk", ((2, 3), (3, 2
                        ("...i,i...->...", ((2, 3), (3, 2))), ("i,j->", ((2,), (3,))),
                        ("ii,i->i", ((3, 3), (3,))), ("iij,j->", ((2, 2, 3), (3,))),
                        ("...ij,...jk", ((2, 1, 3), (3, 2))), ("ij,ij->j", ((2, 3), (2, 3))),
-                       ("bij,b->ij", ((2, 3, 1), (2,)))):
+                       ("bij,b->ij", ((2, 3, 1), (2,))), ("ij,jk->ik", ((2, 1), (3, 2))),
+                       ("ij,ij->ij", ((1, 3), (2, 1)))):
     row(np.einsum, "real", "real", call=lambda a, b, text=_text: np.einsum(text, a, b),
         shapes=[_shapes], note=_text)
 row(np.einsum, "real", "real", call=lambda a, b: np.einsum(a, [0, 1], b, [1, 2], [2, 0]),
