@@ -29,12 +29,17 @@ from tinygrad_nn.train import Progress
 def train(model, x, y, iterations, learning_rate, report):
     """Full-batch gradient descent; ``x`` (N, features), ``y`` (N, 1). The costs, one each."""
     optimizer = optim.SGD(model.parameters(), lr=learning_rate)
-    costs = []
-    for i in range(iterations):
+
+    @tn.compile
+    def step(x, y):
         loss = nn.binary_cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+        return loss
+
+    costs = []
+    for i, loss in enumerate(step.repeat(iterations, x, y)):    # one batch: see tn.compile
         costs.append(loss.item())
         report(i, costs[-1])
     return costs

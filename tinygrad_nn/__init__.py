@@ -73,6 +73,7 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "TinygradError",
+    "compile",
     "custom_jvp",
     "custom_vjp",
     "data",
@@ -115,7 +116,7 @@ __all__ = [
 ]
 
 
-FILES = {"load_metadata": "_safetensors", "load_weights": "_safetensors",
+FILES = {"compile": "_compile", "load_metadata": "_safetensors", "load_weights": "_safetensors",
          "save_weights": "_safetensors", "load_model": "_saved_model",
          "save_model": "_saved_model"}
 

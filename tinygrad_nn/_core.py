@@ -37,21 +37,8 @@ def apply(fn, args, kwargs):
 
 
 def dispatch(fn, args, kwargs):
-    """`apply` for a call as a person wrote it: finds the rule, sorts the arguments."""
-    top = highest((args, kwargs))
-    rule = rule_of(fn, top)
-    if kwargs.get("out") is not None:
-        raise DetachError(no_out(fn, kwargs["out"], args))
-    if rule.kind in ASIDE:
-        return top._aside(rule, args, kwargs)
-    args, kwargs = rule.arrange(args, kwargs)
-    for name, value in kwargs.items():
-        if highest(value) is not None:
-            raise NoRuleError(f"{name_of(fn)} has no derivative with respect to {name}=, which "
-                              "holds a Tensor: pass its .data if that part is a constant")
-    if rule.masked is not None and kwargs.get("where", True) is not True:
-        return rule.masked(*args, **kwargs)
-    return apply(fn, args, kwargs)
+    """`apply` for a call as a person wrote it."""
+    return highest((args, kwargs))._called(fn, args, kwargs)
 
 
 def run(fn, values, kwargs):
@@ -85,7 +72,7 @@ def as_floats(rule, values, out):
     dtype of the result, since a * a of small integers wraps round and -a of booleans fails."""
     if rule.kind != "elementwise":
         return values
-    return [v.astype(out.dtype) if isinstance(v, (np.ndarray, np.generic))
+    return [v.astype(out.dtype) if isinstance(v, (np.ndarray, np.generic, Box))
             and v.dtype.kind in "iub" else v for v in values]
 
 
@@ -111,6 +98,11 @@ def highest(tree):
         return None
     boxes = [b for b in map(highest, tree) if b is not None]
     return max(boxes, key=lambda b: b.level, default=None)
+
+
+def traced(x):
+    """Whether ``x`` stands for a plain array, in a function that is being recorded."""
+    return isinstance(x, Box) and x.level < 0
 
 
 def lower(tree, level):
@@ -143,7 +135,7 @@ def primitive(fn):
     @functools.wraps(fn)
     def call(*args, **kwargs):
         for a in (*args, *kwargs.values()):
-            if isinstance(a, Box):
+            if isinstance(a, Box) or (a.__class__ is tuple and highest(a) is not None):
                 return dispatch(call, args, kwargs)
         return fn(*args, **kwargs)
     return call
@@ -183,9 +175,30 @@ class Box:
             raise ValueError(f"device={device!r}: there is only 'cpu'")
         return self
 
+    def _called(self, fn, args, kwargs):
+        """Take a call as a person wrote it: find the rule, sort the arguments."""
+        rule = rule_of(fn, self)
+        if kwargs.get("out") is not None:
+            raise DetachError(no_out(fn, kwargs["out"], args))
+        if rule.kind in ASIDE:
+            return self._aside(rule, args, kwargs)
+        args, kwargs = rule.arrange(args, kwargs)
+        for name, value in kwargs.items():
+            if highest(value) is not None and not traced(highest(value)):
+                raise NoRuleError(f"{name_of(fn)} has no derivative with respect to {name}=, "
+                                  "which holds a Tensor: pass its .data if that part is a "
+                                  "constant")
+        if rule.masked is not None and kwargs.get("where", True) is not True:
+            return rule.masked(*args, **kwargs)
+        return apply(fn, args, kwargs)
+
     def _emit(self, rule, args, kwargs):
         """Run the rule's function one level down and keep what this kind of box needs."""
         raise NotImplementedError
+
+    def _guarded(self, live):
+        """This gradient, exactly 0 where the mask that ``live()`` gives says so."""
+        return np.where(live(), self, 0.0)
 
     def _aside(self, rule, args, kwargs):
         """Run what needs no record: written in other operations, refused, or constant."""
@@ -232,7 +245,7 @@ class Box:
                           "replaces elements, x.data[index] = value changes a parameter")
 
     def __getitem__(self, index):
-        if highest(index) is not None:
+        if highest(index) is not None and not traced(highest(index)):
             raise DetachError("a Tensor cannot be an index: use its .data, as integers or "
                               "booleans")
         index = (tuple(map(_copied, index)) if isinstance(index, tuple) else _copied(index))

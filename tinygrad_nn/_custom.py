@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from ._core import Box, as_seed, highest
+from ._core import Box, as_seed, highest, traced
 from ._errors import MutationError
 from ._graph import Node, at_risk, count, sweep
 from ._messages import name_of
@@ -95,7 +95,7 @@ class _Custom:
                                 f"{type(a).__name__} that holds a Tensor: pass each array as "
                                 "an argument of its own")
         top = highest(args)
-        if top is None:
+        if top is None or traced(top):
             return self.f(*args)
         rule = Rule(self, "variadic", (self.pull,), (self.push,), run=lambda active, args: args)
         return top._emit(rule, args, {})

@@ -112,7 +112,7 @@ def _masked(rule, mask, tangents, lives, values, t):
         return t, Mask(image, *known)
     if rule.several or len(known) < len(lives):
         return t, None
-    live = Mask(lambda *ms: np.full(t.shape, any(bool(np.any(m)) for m in ms)), *known)
+    live = Mask(lambda *ms: np.broadcast_to(sum(map(np.any, ms)) > 0, t.shape), *known)
     return guard(t, live), live                             # all or nothing
 
 

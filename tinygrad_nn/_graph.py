@@ -76,15 +76,20 @@ class Parts:
                      in enumerate(zip(self.shape, self.dtype, strict=True)))
 
 
-class _Freed:
-    """Stands for the parents of a node whose graph a backward pass has used up."""
+class Gone:
+    """Stands for the parents of a node whose graph is not there (any more), and says why."""
+
+    def __init__(self, why):
+        self.why = why
 
     def __iter__(self):
-        raise GraphError("this graph was used up by an earlier backward(): compute the loss "
-                         "again, or add the losses first and call backward() once")
+        raise GraphError(self.why)
 
 
-FREED = _Freed()
+FREED = Gone("this graph was used up by an earlier backward(): compute the loss again, or add "
+             "the losses first and call backward() once")
+COMPILED = Gone("this value comes from a compiled function, which keeps no graph: call "
+                "backward() within the function, or compile tn.grad of it")
 
 
 # ---------------------------------------------------------------- mutation
@@ -312,10 +317,11 @@ def _careful(n, g, ds, live, rows=False):
     if ds[0].__class__ is Parts:                            # one output of several
         d, = ds
         parts = {k: guard(v, live) for k, v in d.parts.items()}
-        any_live = Mask(lambda m: np.asarray(bool(np.any(m))), live)
+        any_live = Mask(np.any, live)
         return [Parts(parts, d.shape, d.dtype)], [any_live]
     if not (plan.kind == "elementwise" or plan.moves):      # all or nothing
-        lives = [Mask(lambda m, p=p: np.full(p.shape, bool(np.any(m))), live) for p in parents]
+        lives = [Mask(lambda m, p=p: np.broadcast_to(np.any(m), p.shape), live)
+                 for p in parents]
         return [guard(d, m) for d, m in zip(ds, lives, strict=True)], lives
     if plan.kind == "elementwise":
         if plan.guarded:
@@ -340,9 +346,19 @@ def _fit_mask(m, shape):
 
 
 def guard(d, live):
-    if not isinstance(d, Box) and math.isfinite(np.add.reduce(d, axis=None)):
-        return d
-    return np.where(live(), d, 0.0)
+    if isinstance(d, Box):
+        return d._guarded(live)
+    return d if finite(d) else np.where(live(), d, 0.0)
+
+
+def guarded(d, mask):
+    """`guard` where the mask is there already: what a compiled function keeps of it."""
+    return d if finite(d) else np.where(mask, d, 0.0)
+
+
+def finite(d):
+    """Whether every element is, and their sum."""
+    return math.isfinite(np.add.reduce(d, axis=None))
 
 
 def _join(masks, parents, lives, grads):

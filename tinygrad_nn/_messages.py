@@ -10,7 +10,11 @@ def name_of(fn):
     name = getattr(fn, "__name__", repr(fn)).lstrip("_")
     if isinstance(fn, np.ufunc):
         return f"np.{name}"
+    if isinstance(getattr(fn, "__self__", None), np.ufunc):
+        return f"np.{fn.__self__.__name__}.{name}"
     module = getattr(fn, "__module__", None) or ""
+    if hasattr(fn, "__objclass__") or module.startswith("numpy.random"):
+        return fn.__qualname__
     return module.replace("numpy", "np", 1) + "." + name if module.startswith("numpy") else name
 
 

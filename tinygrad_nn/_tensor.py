@@ -21,10 +21,11 @@ from ._core import (
     check_output,
     install_operators,
     run,
+    traced,
 )
 from ._errors import DetachError, GraphError, ShapeError
 from ._graph import (
-    FREED,
+    Gone,
     Node,
     Parts,
     at_risk,
@@ -43,6 +44,7 @@ F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 NUMBERS = {float, int, bool, np.float64, np.float32, np.int64}
 PLAIN = {ndarray, *NUMBERS}
 NO_KEYWORDS = {}
+OWNERS = {}         # {id of a Tensor: what puts the arrays there that it lacks}
 new = object.__new__
 
 
@@ -106,18 +108,27 @@ class Tensor(Box):
                                  "gradient of that shape: y.backward(g), or reduce it with "
                                  ".sum()")
             g = np.ones(self.shape, self.dtype)
-        elif isinstance(g, Box):
+        elif isinstance(g, Box) and not traced(g):
             raise DetachError("backward(g) takes a plain array: pass g.data")
         g = as_seed(g, self, "the gradient given to backward()")
         given = set()
         for leaf, d in sweep([(self, g)]).items():
-            if leaf.grad is not None:
+            if traced(d) or traced(leaf.grad):
+                leaf.grad = d if leaf.grad is None else leaf.grad + d
+            elif leaf.grad is not None:
                 leaf.grad = np.asarray(leaf.grad + d)
             else:                   # a copy of what somebody else holds or another leaf got
                 d = np.asarray(d)
                 shared = d.base is not None or d is g or id(d) in given
                 leaf.grad = d.copy() if shared else d
                 given.add(id(d))
+
+    def __getattr__(self, name):
+        """An array that a compiled loop keeps in another form (`_loop`), put together now."""
+        if name not in ("_data", "grad") or id(self) not in OWNERS:
+            raise AttributeError(f"a Tensor has no attribute {name!r}")
+        OWNERS[id(self)]()
+        return getattr(self, name)
 
     def detach(self):
         """A new leaf with the same values and no history."""
@@ -127,6 +138,8 @@ class Tensor(Box):
         made = "" if self.node is None else f", made by {name_of(self.node.plan.fn)}"
         if self.level > 0:
             return f"Tensor({self._data!r}, in a transform of level {self.level}{made})"
+        if traced(self._data):
+            return f"Tensor({self._data!r}{made})"
         text = np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")
         return f"Tensor({text}, dtype={self.dtype}{made})"
 
@@ -149,7 +162,7 @@ class Tensor(Box):
 
     def _used_up(self):
         """The value, once a backward pass has used the graph and no gradient can be lost."""
-        if self.node is None or self.node.parents is not FREED:
+        if self.node is None or not isinstance(self.node.parents, Gone):
             self._not_a_number()
         return self._data
 
@@ -192,10 +205,10 @@ for _name in SIGNS:
 
 def as_float_array(data, what="a Tensor"):
     """``data`` as a real floating ndarray (not copied), or TypeError."""
-    if isinstance(data, Box):
+    if isinstance(data, Box) and not traced(data):
         raise DetachError(f"{what} made of a Tensor would cut it out of the graph: use it as "
                           "it is, .detach() gives a new leaf")
-    x = np.asarray(data)
+    x = data if isinstance(data, Box) else np.asarray(data)
     if x.dtype.kind == "f":
         return x
     hint = {"i": "write 1.0 instead of 1, or .astype(float)", "u": "use .astype(float)",

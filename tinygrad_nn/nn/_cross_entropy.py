@@ -8,11 +8,12 @@ import math
 
 import numpy as np
 
-from .._core import Box, apply, primitive
+from .._core import Box, apply, astype, getitem, primitive, traced
 from .._errors import ShapeError
 from .._table import linear
 from ..rules import log_softmax
-from ._losses import check_unit, count, first, floats, mean, reduced, values
+from ._checks import check_labels, check_unit
+from ._losses import count, floats, mean, reduced
 
 
 @primitive
@@ -25,11 +26,18 @@ def _picked(y, index, scale, total=False):
 @primitive
 def _put_back(g, index, scale, into):
     """The transpose: zeros of shape ``into`` with ``scale * g`` at the index, all different."""
-    y = np.zeros(math.prod(into), g.dtype)
-    y[index] = scale * g
-    return np.reshape(y, into)
+    y = np.empty(into, g.dtype)
+    _put_into(y, g, index, scale, into)
+    return y
 
 
+def _put_into(out, g, index, scale, into):
+    out.fill(0)
+    np.reshape(out, -1)[index] = scale * g
+
+
+_picked.transparent = True
+_put_back.into = _put_into
 # Not said to select: what is picked from is `log_softmax`, whose derivative is finite wherever
 # its gradient is, so structural zeros need not be carried through the network from here.
 linear(_picked, lambda g, shape, index, scale, total=False:
@@ -69,7 +77,7 @@ def cross_entropy(z, t, weight=None, reduction="mean", label_smoothing=0.0):
     per_class = y if weight is None else y * _along_classes(weight, y)
     even = -np.mean(per_class, axis=1)
     if reduction == "mean" and weight is not None:
-        even = np.sum(even) / np.sum(weight[labels])
+        even = np.sum(even) / np.sum(getitem(weight, labels))
     else:
         even = reduced(name, even, reduction)
     return ((1 - label_smoothing) * _of_labels(name, y, labels, weight, reduction)
@@ -101,7 +109,7 @@ def _of_labels(name, y, labels, weight, reduction):
 
 
 def _of_probabilities(y, t, weight, reduction, label_smoothing):
-    check_unit("cross_entropy: target probabilities", t)
+    check_unit(t, "cross_entropy: target probabilities")
     t = t if t.dtype == y.dtype else t.astype(y.dtype)
     if label_smoothing:
         t = (1 - label_smoothing) * t + label_smoothing / y.shape[1]
@@ -122,7 +130,7 @@ def _index_and_scale(name, y, labels, weight, reduction):
         index = labels + np.arange(n) * c
     if weight is None:
         return index, -1.0 / count(name, labels) if mean(name, reduction) else -1.0
-    scale = -weight[labels]
+    scale = -getitem(weight, labels)
     return index, scale / -np.sum(scale) if mean(name, reduction) else scale
 
 
@@ -138,7 +146,6 @@ def _predictions(name, z):
 
 def _labels(name, z, t):
     """``t`` as plain integers in 0..C-1, of the shape of the predictions without axis 1."""
-    t = values(t)
     n, c, *rest = z.shape
     shape = (n, *rest)
     if t.shape != shape:
@@ -148,16 +155,14 @@ def _labels(name, z, t):
     if t.dtype.kind not in "iu":
         raise TypeError(f"{name}: labels must be integers, got dtype {t.dtype}: "
                         ".astype(int) makes them so")
-    if t.size and (t.min() < 0 or t.max() >= c):
-        raise ValueError(f"{name}: labels must lie in 0..{c - 1}, the number of classes is "
-                         f"{c}, got {first(t, (t < 0) | (t >= c))}")
-    return t.astype(np.intp, copy=False)
+    check_labels(t, c, name)
+    return t if t.dtype == np.intp else t.astype(np.intp)
 
 
 def _class_weights(name, z, weight):
     if weight is None:
         return None
-    weight = np.asarray(weight, z.dtype)
+    weight = astype(weight, z.dtype) if traced(weight) else np.asarray(weight, z.dtype)
     if weight.shape != z.shape[1:2]:
         raise ShapeError(f"{name}: weight has a factor for each of the {z.shape[1]} classes, "
                          f"shape {z.shape[1:2]}, got shape {weight.shape}")

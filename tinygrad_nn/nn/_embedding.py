@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from .._core import Box
+from .._core import Box, traced
 from .._tensor import Tensor
 from .._transforms import stop_gradient
 from ..rules._windows import whole
+from ._checks import check_rows
 from ._module import Module
 
 
@@ -37,19 +38,17 @@ class Embedding(Module):
 
     def forward(self, indices):
         indices, n = self._checked(indices), self.weight.shape[0]
-        if indices.size and not 0 <= indices.min() <= indices.max() < n:
-            wrong = indices[(indices < 0) | (indices >= n)][0]
-            raise IndexError(f"{self!r}: index {wrong} is not in 0 .. {n - 1}")
+        check_rows(indices, n, repr(self))
         y = self.weight[indices]
         if self.padding_idx is None:
             return y
         return np.where((indices == self.padding_idx)[..., None], stop_gradient(y), y)
 
     def _checked(self, indices):
-        if isinstance(indices, Box):
+        if isinstance(indices, Box) and not traced(indices):
             raise TypeError(f"{self!r} takes integers, got a Tensor: pass its "
                             ".data.astype(int)")
-        indices = np.asarray(indices)
+        indices = indices if traced(indices) else np.asarray(indices)
         if indices.dtype.kind not in "iu" and indices.size:
             raise TypeError(f"{self!r} takes integers, got dtype {indices.dtype}")
         return indices.astype(np.intp)

@@ -11,6 +11,7 @@ from .._core import Box, primitive
 from .._errors import ShapeError
 from .._table import elementwise
 from ..rules import relu, sigmoid
+from ._checks import check_probabilities, check_signs, check_unit
 
 
 @primitive
@@ -90,10 +91,7 @@ def hinge_loss(x, t, reduction="mean"):
     0.25
     """
     x, t = pair("hinge_loss", x, t)
-    wrong = np.abs(values(t)) != 1
-    if wrong.any():
-        raise ValueError(f"hinge_loss: targets must be -1 or 1, got {first(values(t), wrong)}; "
-                         "2 * t - 1 makes them of 0 and 1")
+    check_signs(t, "hinge_loss")
     return reduced("hinge_loss", relu(1 - t * x), reduction)
 
 
@@ -108,12 +106,8 @@ def binary_cross_entropy(p, t, reduction="mean"):
     0.2231
     """
     p, t = pair("binary_cross_entropy", p, t)
-    check_unit("binary_cross_entropy: targets", t)
-    v = values(p)
-    if v.size and (v.min() < 0 or v.max() > 1):     # nan passes, and is the loss
-        raise ValueError("binary_cross_entropy: predictions must lie in 0..1, got "
-                         f"{first(v, (v < 0) | (v > 1))}; logits go into "
-                         "binary_cross_entropy_with_logits")
+    check_unit(t, "binary_cross_entropy: targets")
+    check_probabilities(p, "binary_cross_entropy")
     return reduced("binary_cross_entropy", _bernoulli_loss(p, t), reduction)
 
 
@@ -125,7 +119,7 @@ def binary_cross_entropy_with_logits(z, t, reduction="mean"):
     10000.0
     """
     z, t = pair("binary_cross_entropy_with_logits", z, t)
-    check_unit("binary_cross_entropy_with_logits: targets", t)
+    check_unit(t, "binary_cross_entropy_with_logits: targets")
     return reduced("binary_cross_entropy_with_logits", _bernoulli_loss_of_logits(z, t),
                    reduction)
 
@@ -148,26 +142,6 @@ def floats(x):
         return x
     x = np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(float)
-
-
-def values(x):
-    """The plain numbers within any boxes, to be looked at and never computed with."""
-    while isinstance(x, Box):
-        x = x._data
-    return x
-
-
-def first(x, wrong):
-    """The first element of ``x`` that is wrong, and where, for a message."""
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return f"{x[index]} at index {index}"
-
-
-def check_unit(what, t):
-    """Raise unless every number of ``t`` lies in 0..1; nan does not."""
-    t = values(t)
-    if t.size and not (t.min() >= 0 and t.max() <= 1):
-        raise ValueError(f"{what} must lie in 0..1, got {first(t, ~((t >= 0) & (t <= 1)))}")
 
 
 def reduced(name, losses, reduction):

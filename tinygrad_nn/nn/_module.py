@@ -72,6 +72,7 @@ class Module:
     """
 
     training = True         # the mode, set by `train` and `eval`
+    _notes = ("_built_with",)       # attributes that no method computes with
     _roles = Roles()
 
     def __new__(cls, *args, **kwargs):

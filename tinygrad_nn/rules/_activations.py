@@ -7,6 +7,8 @@ gated ones, x times a step from 0 to 1, Hendrycks and Gimpel, *Gaussian error li
 exponential linear units* (2016).
 """
 
+import math
+
 import numpy as np
 
 from .._core import primitive
@@ -138,26 +140,41 @@ def logsumexp(x, axis=None, keepdims=False):
     return y if keepdims else np.squeeze(y, axis)
 
 
-def _below_top(x, axis):
-    """x - max(x), where inf - inf counts as 0: a plain array."""
-    top = np.max(x, axis, keepdims=True, initial=-np.inf)
+@primitive
+def minus_top(x, top):
+    """x - top, where inf - inf counts as 0; of plain arrays alone, so it has no rule."""
     if np.all(np.isfinite(top)):
         return x - top
     with np.errstate(invalid="ignore"):
         return np.where((x == top) & (top > 0), np.zeros_like(x), x - top)
 
 
+def _minus_top_into(out, x, top):
+    if math.isfinite(np.add.reduce(top, axis=None)):        # quicker; the same where it is not
+        np.subtract(x, top, out)
+    else:
+        out[...] = minus_top(x, top)
+
+
+minus_top.into = _minus_top_into
+
+
+def below_top(x, axis):
+    """x - max(x) over ``axis``, where inf - inf counts as 0."""
+    return minus_top(x, np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+
+
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) over ``axis``, without overflow; sums to 1."""
-    e = np.exp(_below_top(x, axis))
+    e = np.exp(below_top(x, axis))
     return e / np.sum(e, axis, keepdims=True)
 
 
 @primitive
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over ``axis``, exact where softmax itself rounds to 0."""
-    z = _below_top(x, axis)
+    z = below_top(x, axis)
     z -= np.log(np.sum(np.exp(z), axis, keepdims=True))
     return z
 

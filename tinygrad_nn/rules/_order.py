@@ -11,7 +11,7 @@ formula of NumPy's is written a second time.
 
 import numpy as np
 
-from .._core import UFUNC_METHODS, Box, astype, primitive
+from .._core import UFUNC_METHODS, Box, astype, getitem, primitive
 from .._table import composite, keep, kink, refuse, rule, zero
 from ._cumulative import rows_of
 from ._reductions import axes, spread
@@ -66,7 +66,8 @@ STEPS = ("inverted_cdf", "averaged_inverted_cdf", "closest_observation", "lower"
          "nearest", "midpoint")         # methods whose position jumps with q
 
 
-def _places(fn, a, q, axis, method, weights):
+@primitive
+def _places(a, fn, q, axis, method, weights):
     """Of each result the flat positions of the two elements that it lies between and the share
     of the second; the axis of the quantiles first."""
     rows, skips = rows_of(a, axis), fn in (np.nanquantile, np.nanpercentile)
@@ -95,10 +96,13 @@ def _places(fn, a, q, axis, method, weights):
     return at(first), at(np.minimum(first + 1, n - 1)), place - first
 
 
+zero(_places)
+
+
 def _quantile_rules(fn, at=None):
     """vjp and jvp of a quantile function; ``at``: what the median is."""
     def places(a, shape, q, axis, method, weights):
-        parts = _places(at or fn, a, 0.5 if at else q, axis, method, weights)
+        parts = _places(a, at or fn, 0.5 if at else q, axis, method, weights)
         return [np.reshape(v, shape) for v in parts]
 
     def vjp(g, shape, a, q=None, axis=None, method="linear", keepdims=False, weights=None):
@@ -114,7 +118,7 @@ def _quantile_rules(fn, at=None):
             return np.zeros_like(y)
         first, second, share = places(a, np.shape(y), q, axis, method, weights)
         t = np.ravel(t)
-        return t[first] * (1 - share) + keep(t[second], share)
+        return getitem(t, first) * (1 - share) + keep(getitem(t, second), share)
     return {"vjp": vjp, "jvp": jvp, "moves": True, "selects": True}
 
 

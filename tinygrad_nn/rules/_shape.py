@@ -18,15 +18,21 @@ from ._reductions import axes
 @primitive
 def scatter(g, index, into):
     """Zeros of shape ``into`` with ``g`` added at ``index`` (repeated indices add up)."""
-    out = np.zeros(into, g.dtype)
+    out = np.empty(into, g.dtype)
+    _scatter_into(out, g, index, into)
+    return out
+
+
+def _scatter_into(out, g, index, into):
+    out.fill(0)
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(i, (list, np.ndarray)) and np.asarray(i).dtype != bool for i in parts):
         np.add.at(out, index, g)
     else:                                        # no element is picked twice
         out[index] = g
-    return out
 
 
+scatter.into = _scatter_into
 linear(getitem, lambda g, shape, index: scatter(g, index, shape), selects=True)
 linear(scatter, lambda g, index, into=None: getitem(g, index), fills=True)
 linear(astype, lambda g, dtype: g)               # the sweep casts the gradient back

@@ -11,6 +11,7 @@ import numpy as np
 from .._core import Box, astype, highest, primitive
 from .._errors import NoRuleError
 from .._table import composite, elementwise, kink
+from ._check import check
 from ._reductions import counted, mean_where
 from ._shape import scatter
 
@@ -109,10 +110,16 @@ def _average(a, axis=None, weights=None, returned=False, *, keepdims=False):
         w = weights_for(weights, a, axis)
         dtype = np.result_type(a.dtype, w.dtype, *(["f8"] if a.dtype.kind in "iub" else []))
         total = np.sum(w, axis=axis, dtype=dtype, keepdims=keepdims)
-        if np.any(np.equal(total, 0)):
-            raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        check_total(total)
         y = np.sum(np.multiply(a, w, dtype=dtype), axis=axis, keepdims=keepdims) / total
     return (y, np.copy(np.broadcast_to(total, np.shape(y)))) if returned else y
+
+
+@check
+def check_total(total):
+    """Raise if the weights of an average sum to zero."""
+    if np.any(total == 0):
+        raise ZeroDivisionError("Weights sum to zero, can't be normalized")
 
 
 def _cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *,

@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from ..rules import _activations, _convolution, _normalization, _pooling
+from ..nn import _checks
+from ..rules import (
+    _activations,
+    _convolution,
+    _normalization,
+    _order,
+    _pooling,
+    _statistics,
+)
 from ..rules._convolution import Steps
 from ._specs import ZEROS, row
 
@@ -58,3 +66,13 @@ for _axes in ((0,), (1,), (0, 2)):
 
 # ---------------------------------------------------------------- the slope of relu
 row(_activations._where_positive, "real", "real", shapes=[((3,), (3,)), ((2, 3), (2, 3))])
+
+# ---------------------------------------------------------------- checks of values
+ZEROS.append((_checks.check_unit, lambda x: _checks.check_unit(0 * x, "x")))
+ZEROS.append((_checks.check_probabilities, lambda x: _checks.check_probabilities(0 * x, "f")))
+ZEROS.append((_checks.check_signs, lambda x: _checks.check_signs(0 * x + 1, "f")))
+ZEROS.append((_checks.check_labels, lambda x: _checks.check_labels(0 * x, 3, "f")))
+ZEROS.append((_checks.check_rows, lambda x: _checks.check_rows(0 * x, 3, "layer")))
+ZEROS.append((_statistics.check_total, lambda x: _statistics.check_total(0 * x + 1)))
+ZEROS.append((_order._places,
+              lambda x: _order._places(x, np.quantile, 0.5, None, "linear", None)))

@@ -1,0 +1,443 @@
+"""Passes one by one: what each leaves of small programs, as text, and that the bits stay."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_nn as tn
+from tinygrad_nn import Tensor, optim
+from tinygrad_nn._program import Program, evaluate, substituted
+from tinygrad_nn._symbol import Trace
+from tinygrad_nn.passes import (
+    PASSES,
+    algebra,
+    common_subexpressions,
+    constants,
+    dead_code,
+    expand,
+    fuse,
+    optimised,
+)
+from tinygrad_nn.passes._emit import Writer
+from tinygrad_nn.passes._memory import plan
+
+X = np.arange(6.0).reshape(2, 3)
+
+
+def program(f, **arrays):
+    """A function of arrays by name as a program."""
+    trace = Trace()
+    symbols = {name: trace.stand_in(a) for name, a in arrays.items()}
+    out = f(*symbols.values())
+    out = out if isinstance(out, tuple) else (out,)
+    return Program({s.var: name for name, s in symbols.items()}, tuple(trace.equations), tuple(
+        (f"return {k}", getattr(v, "var", v)) for k, v in enumerate(out)))
+
+
+def text(p):
+    """The equations and outputs."""
+    return [line.strip() for line in str(p).partition("equations\n")[2].replace(
+        "outputs\n", "").splitlines()]
+
+
+def run(p, *values):
+    """The outputs of a program, by its generated function."""
+    p = Program(p.inputs, p.equations, p.outputs)
+    return Writer(p).function()(list(values), [])
+
+
+def keeps_bits(f, *passes, **arrays):
+    """The program of ``f`` after the passes; it gives the same bits, interpreted and run."""
+    values = list(arrays.values())
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        p = program(f, **arrays)
+        want = evaluate(p, values)
+        for one in passes:
+            p = one(p)
+        known = [arrays[name] for name in p.inputs.values()]
+        for got in (evaluate(p, known), run(p, *known), run(p, *known)):
+            for a, b in zip(got, want, strict=True):
+                assert np.shape(a) == np.shape(b)
+                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    return p
+
+
+# ---------------------------------------------------------------- dead code, twice, constants
+
+def test_dead_code():
+    def f(x, unused, rng):
+        np.sin(x)
+        rng.random(2)
+        y = x * 2
+        return y + 1
+    p = dead_code(program(f, x=X, unused=X, rng=np.random.default_rng(0)))
+    assert text(p) == ["v1 f8[2] = Generator.random(rng, 2)", "v2 f8[2, 3] = np.multiply(x, 2)",
+                       "v3 f8[2, 3] = np.add(v2, 1)", "return 0 = v3"]
+    assert list(p.inputs.values()) == ["x", "rng"]
+
+
+def test_the_gradient_of_the_first_layers_input_is_dead():
+    def f(x, w):
+        x, w = Tensor(x), Tensor(w)
+        np.sum((x @ w) * (x @ w)).backward()
+        return w.grad
+    p = program(f, x=X, w=np.ones((3, 2)))
+    products = [[e for e in q.equations if e.fn is np.matmul] for q in (p, dead_code(p))]
+    assert list(map(len, products)) == [6, 4]           # two forward, two for w, two for x
+
+
+def test_common_subexpressions():
+    def f(x):
+        a, b = np.exp(x * 2.0), np.exp(x * 2.0)
+        c = np.exp(x * np.float64(2))                   # another constant: it could promote
+        d = x[0] * x[0] + np.sum(x[0] * x[0]) + np.array([1.0, 2.0, 3.0])
+        return a + b + c, d, x * 0.0, x * -0.0
+    p = keeps_bits(f, common_subexpressions, x=X)
+    assert text(p)[:4] == ["v1 f8[2, 3] = np.multiply(x, 2.0)", "v2 f8[2, 3] = np.exp(v1)",
+                           "v3 f8[2, 3] = np.multiply(x, 2.0 f8)", "v4 f8[2, 3] = np.exp(v3)"]
+    assert any(line.endswith("np.add(v2, v2)") for line in text(p))
+    assert sum("getitem" in line for line in text(p)) == 1
+    assert sum("np.multiply(x, " in line for line in text(p)) == 4
+
+
+def test_draws_checks_and_what_remat_repeats_are_not_merged():
+    def f(x, rng):
+        again = lambda v: tn.remat(lambda u: np.sum(np.sin(np.sin(u))))(v)
+        return rng.random(2) + rng.random(2), tn.grad(again)(x)
+    p = common_subexpressions(program(f, x=X, rng=np.random.default_rng(0)))
+    assert str(p).count("random(rng, 2)") == 2 and str(p).count("np.sin(x)") == 2
+
+
+def test_constants():
+    def f(x):
+        zeros = np.multiply(np.zeros_like(x), 1.0)
+        return x + zeros
+    p = program(f, x=X)
+    known = next(iter(p.inputs))            # an input that is known: all is constant
+    p = constants(substituted(p.with_(inputs={}), {known: X}))
+    assert text(p) == ["return 0 = constant f8[2, 3]"]
+    p = program(lambda x: x + 1, x=np.ones(2 ** 18))
+    p = constants(substituted(p, {next(iter(p.inputs)): np.ones(2 ** 18)}))
+    assert len(p) == 1                                  # not worth the memory
+
+
+# ---------------------------------------------------------------- algebra
+
+@pytest.mark.parametrize(("f", "left"), [
+    (lambda x: x * 1.0, []), (lambda x: 1 * x, []), (lambda x: x / 1, []),
+    (lambda x: x - 0.0, []), (lambda x: x + 0.0, ["np.add(x, 0.0)"]),       # -0.0 + 0.0 is 0.0
+    (lambda x: x - -0.0, ["np.subtract(x, -0.0)"]),
+    (lambda x: 0.0 - x, ["np.subtract(0.0, x)"]),
+    (lambda x: x * 0.0, ["np.multiply(x, 0.0)"]), (lambda x: -1.0 * x, ["np.negative(x)"]),
+    (lambda x: np.negative(-x), []), (lambda x: x + -x, ["np.subtract(x, x)"]),
+    (lambda x: x - -x, ["np.add(x, x)"]), (lambda x: -x + x, ["np.subtract(x, x)"]),
+    (lambda x: x / 8.0, ["np.multiply(x, 0.125)"]), (lambda x: x / 3, ["np.divide(x, 3)"]),
+    (lambda x: x * np.ones(3), []), (lambda x: x / np.full(3, 3.0), ["np.divide(x, 3.0 f8)"]),
+    (lambda x: x / -0.25, ["np.multiply(x, -4.0)"]), (lambda x: +x, []),
+    (lambda x: x * np.float32(1), []), (lambda x: x.astype(float), []),
+    (lambda x: x.T.T, []), (lambda x: np.swapaxes(x, 0, 1).T, []),
+    (lambda x: x.T, ["np.transpose(x)"]), (lambda x: x.reshape(2, 3), []),
+    (lambda x: np.broadcast_to(x, (2, 3)), []), (lambda x: np.where(True, x, 0.0), []),
+    (lambda x: np.where(x > 0, x, x), []), (lambda x: np.copy(x), ["np.copy(x)"]),
+    (lambda x: tn.stop_gradient(x), []),
+    (lambda x: np.not_equal(x > 0, 0), ["np.greater(x, 0)"]),
+    (lambda x: (x * 1)[0], ["getitem(x, index=0)"]),
+])
+def test_algebra(f, left):
+    special = np.array([[0.0, -0.0, np.inf], [-np.inf, 1e-310, -3.5]])
+    for x in (special, np.asfortranarray(special)):
+        p = keeps_bits(f, algebra, dead_code, x=x)
+        assert [line.partition(" = ")[2] for line in text(p)[:-1]] == left
+
+
+def test_algebra_keeps_dtypes_and_layouts():
+    x = X.astype(np.float32)
+    for f in (lambda x: x * np.float64(1), lambda x: x.astype(np.float64),
+              lambda x: (x > 0) * 1, lambda x: np.reshape(x.T, (3, 2)) * 2,
+              lambda x: (x * np.ones((2, 1, 1)))[0], lambda x: x * np.ones((2, 3)).T[:1].T):
+        keeps_bits(f, *PASSES, x=x)
+
+
+# ---------------------------------------------------------------- expansion
+
+def test_expansion():
+    p = keeps_bits(lambda x: tn.sigmoid(x), expand, x=X)
+    assert text(p) == [
+        "v1 f8[2, 3] = np.absolute(x)", "v2 f8[2, 3] = np.negative(v1)",
+        "v3 f8[2, 3] = np.exp(v2)", "v4 b1[2, 3] = np.greater_equal(x, 0)",
+        "v5 f8[2, 3] = np.where(v4, 1, v3)", "v6 f8[2, 3] = np.add(1, v3)",
+        "v7 f8[2, 3] = np.divide(v5, v6)", "return 0 = v7"]
+    p = keeps_bits(lambda x: np.mean(tn.softmax(x), axis=0), expand, x=X)
+    assert text(p) == [
+        "v1 f8[2, 1] = np.maximum.reduce(x, axis=-1, keepdims=True, initial=-inf)",
+        "v2 f8[2, 3] = minus_top(x, v1)", "v3 f8[2, 3] = np.exp(v2)",
+        "v4 f8[2, 1] = np.add.reduce(v3, axis=-1, keepdims=True)",
+        "v5 f8[2, 3] = np.divide(v3, v4)",
+        "v6 f8[3] = np.add.reduce(v5, axis=0, keepdims=False)", "v7 f8[3] = share(v6, 2 i8)",
+        "return 0 = v7"]
+
+
+ARRAYS = [np.zeros((0, 3)), np.ones(()), np.linspace(-4, 4, 24).reshape(2, 3, 4),
+          np.linspace(-4, 4, 12).reshape(3, 4).T, np.linspace(-4, 4, 6).reshape(1, 6),
+          np.array([np.nan, np.inf, -np.inf, -0.0]), np.broadcast_to(np.ones((2, 1)), (2, 3))]
+
+
+@pytest.mark.parametrize("f", [
+    tn.relu, tn.sigmoid, tn.softplus, tn.leaky_relu, tn.elu, tn.silu, tn.gelu, tn.erf,
+    lambda x: tn.gelu(x, approximate="tanh"), tn.softmax, lambda x: tn.log_softmax(x, axis=0),
+    tn.logsumexp, lambda x: np.mean(x), lambda x: np.sum(x, axis=-1), np.max,
+    lambda x: np.mean(x, axis=0, keepdims=True), lambda x: np.where(x > 0, x, 0.0),
+    lambda x: tn.rules.standardize(x, axes=(0,), eps=1e-5), lambda x: tn.rules.dense(x, X.T),
+], ids=lambda f: getattr(f, "__name__", "f"))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_all_passes_keep_the_bits_of_every_expansion(f, dtype):
+    for x in ARRAYS:
+        x = x.astype(dtype)
+        try:
+            keeps_bits(f, *PASSES, x=x)
+        except (ValueError, IndexError) as error:       # no maximum of nothing, no axis of 0-d
+            assert x.ndim == 0 or x.size == 0 or "dense" in str(error)
+
+
+# ---------------------------------------------------------------- memory
+
+def test_values_share_blocks_and_chains_run_in_place():
+    def f(x):
+        y = np.sqrt(np.exp(x) + 1.0) * 2.0              # a chain: one block
+        z = y @ np.ones((3, 3))                         # a product: not where it reads
+        return np.sum(z.T * y.T), z + 1
+    p = dead_code(program(f, x=X))
+    found = plan(p)
+    names = {v: k for k, v in enumerate(v for e in p.equations for v in e.outs)}
+    assert {names[v]: b for v, b in found.block.items()} == {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 7: 2}
+    assert found.sizes == [48] * 3 and "6 values in 3 blocks, 144 bytes" in str(found)
+    keeps_bits(f, x=X)
+
+
+def test_a_block_grows_where_none_is_large_enough():
+    def f(x):
+        a = np.sum(np.exp(x[0]) + 1)
+        b = np.exp(np.ones((4, 4)) * x[0, 0])
+        return a + np.sum(b)
+    assert plan(dead_code(program(f, x=X))).sizes == [128]
+    keeps_bits(f, x=X)
+
+
+def test_views_keep_their_base_alive_and_results_are_not_in_blocks():
+    def f(x):
+        a = np.exp(x)
+        view = a.T
+        b = np.sin(x) + 1                               # must not take the block of a
+        return np.sum(view * b.T), b.T[0]
+    p = keeps_bits(f, x=X)
+    found = plan(p)
+    assert not {found.root[v] for _, v in p.outputs} & found.block.keys()
+
+
+def test_updates_go_in_place_only_where_a_failure_cannot_follow():
+    w = Tensor(np.ones((2, 3)))
+    opt = optim.SGD([w], lr=0.1, momentum=0.9)
+    late = tn.primitive(lambda x: x + 1)
+
+    def update(x):
+        np.sum(w * w * x).backward()
+        opt.step()
+        opt.zero_grad()
+
+    def update_first(x):
+        update(x)
+        return late(w.data)                             # might raise, for all that is known
+    for step, inplace in ((update, [True, True]), (update_first, [False, False])):
+        compiled = tn.compile(step)
+        for _ in range(3):
+            compiled(X)
+        targets = compiled.program.plan.targets.values()
+        assert [t.inplace for t in targets] == inplace
+    other = copy.deepcopy(w)
+
+    @tn.compile
+    def swap(x):
+        old = w.data
+        w.data = w.data * 2
+        return old + x                                  # the old value is still read
+    for _ in range(4):
+        np.testing.assert_array_equal(swap(X), other.data + X)
+        other.data = other.data * 2
+
+
+# ---------------------------------------------------------------- fusion
+
+ROWS, COLUMNS = 600, 300                                # above the size that is fused
+
+
+def large(seed=0, shape=(ROWS, COLUMNS), dtype=np.float64):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def test_groups():
+    def f(x, b):
+        y = np.exp(x) * b + 1
+        z = y - np.sum(y, axis=1, keepdims=True)        # along the rows: in the group
+        n = np.sum(z, axis=0)                           # across them: after it
+        return np.tanh(z) * 2, n
+    p = keeps_bits(f, expand, fuse, x=large(), b=large(1, (COLUMNS,)))
+    assert text(p) == [
+        "v1 f8[600, 300], v2 f8[600, 300] = fused(x, b)",
+        "v3 f8[300] = np.add.reduce(v1, axis=0)", "return 0 = v2", "return 1 = v3"]
+    small = program(f, x=X, b=np.ones(3))
+    assert str(fuse(small)) == str(small)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (170_000,), (1, 170_000), (40, 80, 60),
+                                   (4100, 300)])
+def test_strips_keep_the_bits(shape, dtype):
+    """Also where the rows do not divide into strips, and on several threads."""
+    def f(x, y):
+        a = np.where(x > y, x * 2, np.sin(y)) + np.linspace(0, 1, shape[0]).reshape(
+            (-1,) + (1,) * (len(shape) - 1)).astype(dtype)
+        b = tn.relu(a) / (1 + np.exp(-np.abs(a)))
+        c = tn.softmax(b)
+        return c * 3, np.max(b, axis=-1, keepdims=True) + a, np.sum(a)
+    keeps_bits(f, *PASSES, x=large(0, shape, dtype), y=large(1, shape, dtype))
+
+
+def test_large_updates_are_one_group_each_in_place():
+    w = Tensor(large())
+    opt = optim.Adam([w], lr=0.01, weight_decay=0.1)
+    other = copy.deepcopy(w)
+    opt2 = optim.Adam([other], lr=0.01, weight_decay=0.1)
+
+    def update(w, opt):
+        def step(x):
+            np.sum(np.square(w) * x).backward()
+            opt.step()
+            opt.zero_grad()
+        return step
+    step, eager = tn.compile(update(w, opt)), update(other, opt2)
+    for k in range(6):
+        step(large(k))
+        eager(large(k))
+        assert w.data.tobytes() == other.data.tobytes()
+    p = step.program["fuse"]
+    assert str(p).count("fused(") == 1 and all(t.inplace
+                                               for t in step.program.plan.targets.values())
+
+
+# ---------------------------------------------------------------- the whole
+
+OPERATIONS = [
+    lambda x, y: x + y, lambda x, y: x * y, lambda x, y: x - y * 0.5,
+    lambda x, y: np.exp(-x * x),
+    lambda x, y: tn.sigmoid(x), lambda x, y: tn.relu(x - y), lambda x, y: np.where(x > y, x, y),
+    lambda x, y: x @ y.T @ y, lambda x, y: tn.softmax(x + y), lambda x, y: x.T[::-1].T,
+    lambda x, y: np.sum(x, axis=0) * y, lambda x, y: np.mean(x) - y, lambda x, y: x[:, ::-1],
+    lambda x, y: np.maximum(x, y) / 4, lambda x, y: np.max(x, axis=1, keepdims=True) * y,
+    lambda x, y: np.concatenate([x, y], axis=0)[1:len(x) + 1], lambda x, y: -y,
+    lambda x, y: x.reshape(-1).reshape(x.shape), lambda x, y: np.sqrt(np.abs(x)) * 1.0,
+    lambda x, y: np.where(x > 0, np.log(x), y),
+    lambda x, y: x.astype(np.float32).astype(x.dtype)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(range(len(OPERATIONS))), st.integers(0, 9),
+                          st.integers(0, 9)), min_size=1, max_size=12),
+       st.sampled_from([np.float32, np.float64]))
+def test_drawn_programs_and_their_gradients_keep_their_bits(steps, dtype):
+    def f(a, b):
+        values = [a, b]
+        for k, i, j in steps:
+            x, y = values[-1 - i % len(values)], values[-1 - j % len(values)]
+            values.append(OPERATIONS[k](x, y))
+        return np.sum(np.sin(values[-1])) + np.mean(values[-2])
+    both = lambda a, b: tn.value_and_grad(f, (0, 1))(a, b)
+    a, b = (np.random.default_rng(s).normal(size=(3, 4)).astype(dtype) for s in (0, 1))
+    compiled = tn.compile(both)
+    with np.errstate(all="ignore"):
+        want = both(a, b)
+        for _ in range(4):
+            value, grads = compiled(a, b)
+            for got, right in zip((value, *grads), (want[0], *want[1]), strict=True):
+                assert got.dtype == right.dtype and got.shape == right.shape
+                np.testing.assert_array_equal(got, right)
+
+
+def test_programs_of_the_testing_kit():
+    testing = pytest.importorskip("tinygrad_nn.testing")
+
+    @settings(max_examples=60, deadline=None)
+    @given(testing.programs())
+    def check(p):
+        def f(*xs):
+            parts = p(*xs)
+            parts = parts if isinstance(parts, tuple) else [parts]
+            return sum(np.sum(np.sin(v)) for v in parts)
+        gradient = tn.value_and_grad(f, tuple(range(len(p.inputs))))
+        compiled = tn.compile(gradient)
+        with np.errstate(all="ignore"):
+            want = gradient(*p.inputs)
+            try:
+                for _ in range(3):
+                    got = compiled(*p.inputs)
+            except tn.DetachError:                      # its values decide what it does
+                return
+        for a, b in zip((got[0], *got[1]), (want[0], *want[1]), strict=True):
+            np.testing.assert_array_equal(a, b)
+    check()
+
+
+def test_print_shows_every_pass():
+    w = Tensor(np.ones(3))
+
+    @tn.compile
+    def step(x):
+        loss = np.sum(np.square(w * x))
+        loss.backward()
+        w.data, w.grad = w.data - 0.5 * w.grad, None
+        return loss
+    step(np.ones(3))
+    assert str(step.program).startswith("== recorded: ")
+    step(np.ones(3))
+    parts = str(step.program).split("\n\n")
+    assert [part.split(":")[0] for part in parts] == [
+        "== recorded", "== dead code", "== expand", "== algebra", "== constants",
+        "== common subexpressions", "== dead code again", "== fuse", "== memory"]
+    assert parts[0] == """\
+== recorded: 8 equations
+inputs
+    w f8[3]
+    x f8[3]
+equations
+    v1 f8[3] = np.multiply(w, x)
+    v2 f8[3] = np.square(v1)
+    v3 f8[] = np.sum(v2)
+    v4 f8[3] = np.multiply(2, v1)
+    v5 f8[3] = np.multiply([1.0, 1.0, 1.0] f8, v4)
+    v6 f8[3] = np.multiply(v5, x)
+    v7 f8[3] = np.multiply(0.5, v6)
+    v8 f8[3] = np.subtract(w, v7)
+outputs
+    return 0 = v3
+    w = v8"""
+    assert parts[-2:] == ["""\
+== fuse: 7 -> 7 equations
+inputs
+    w f8[3]
+    x f8[3]
+equations
+    v1 f8[3] = np.multiply(w, x)
+    v2 f8[3] = np.square(v1)
+    v3 f8[] = np.add.reduce(v2, axis=None)
+    v4 f8[3] = np.multiply(2, v1)
+    v5 f8[3] = np.multiply(v4, x)
+    v6 f8[3] = np.multiply(0.5, v5)
+    v7 f8[3] = np.subtract(w, v6)
+outputs
+    return 0 = v3
+    w = v7""", "== memory: 5 values in 2 blocks, 48 bytes; 1 of 1 updates in place"]
+    assert len(optimised(step.program["recorded"])) == 1 + len(PASSES)

@@ -1,0 +1,165 @@
+"""A compiled step, again and again on the same arguments; in closed form where that is cheaper.
+
+In closed form the weights of the first layer are not there while the loop runs
+(`_closed_form`). Whoever looks at them gets them: they are put together then, and the loop goes
+on without them, or starts anew from what it finds if they were changed.
+"""
+
+import numpy as np
+
+from ._closed_form import closed_form
+from ._graph import stamp
+from ._link import Link, Spec
+from ._modes import modes
+from ._reach import Late
+from ._record import recording_now
+from ._tensor import OWNERS, Tensor
+from .passes import optimised
+
+
+class Loop:
+    """The results of ``n`` calls of a compiled function on the same arguments, one by one."""
+
+    def __init__(self, compiled, n, args, kwargs, closed_form):
+        self.compiled, self.n, self.args, self.kwargs = compiled, n, args, kwargs
+        self.closed_form = closed_form
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        done, closed = 0, None
+        while done < self.n:
+            found = self._compiled()
+            closed = found and self._closed(found, self.n - done)
+            if found and not closed:
+                break
+            if not closed:                      # it is still being recorded
+                yield self.compiled(*self.args, **self.kwargs)
+                done += 1
+                continue
+            try:
+                while done < self.n and closed.goes_on():
+                    yield closed.step()
+                    done += 1
+            finally:
+                closed.end()
+        for _ in range(self.n - done):
+            yield self.compiled(*self.args, **self.kwargs)
+
+    def _compiled(self):
+        """What was compiled for such a call, if it was, and if there is a closed form to find:
+        (spec, reach, stages)."""
+        if not self.closed_form or modes() or recording_now.get():
+            return None
+        return self.compiled._found(self.args, self.kwargs)
+
+    def _closed(self, found, steps):
+        """The loop's `Closed` form for so many steps more, if there is one."""
+        spec, reach, stages = found
+        program = stages["dead code again"]
+        updated = {name for name, _ in program.outputs}
+        constant = {v: name for v, name in program.inputs.items()
+                    if name not in updated and v.shape}
+        form = closed_form(program, constant, steps)
+        if form is None:
+            return None
+        closed = Closed(form, spec, reach, self.args, self.kwargs, list(constant.values()))
+        if not closed.is_finite():
+            return None
+        self.compiled._show({**stages, "closed form, once": form.once,
+                             "closed form, each step": closed.link.spec.program})
+        return closed
+
+
+class Closed:
+    """A loop in closed form: its state, and the places of the arrays that are not there."""
+
+    def __init__(self, form, spec, reach, args, kwargs, constant):
+        self.form, self.args, self.kwargs = form, args, kwargs
+        self.places = {p: reach.slots.get(p) or reach.blank[p] for p in form.spans}
+        self.starts = {p: place.get() for p, place in self.places.items() if p in reach.slots}
+        self.shown = {p: (a := place.get(), stamp(a) if a is not None else None)
+                      for p, place in self.places.items()}      # what should be there
+        self.constant = [(place := reach.slots[p], a := place.get(), stamp(a))
+                         for p in constant]
+        once = Spec(form.once, form.once.inputs, None, ())
+        with np.errstate(all="ignore"):
+            out = once.function([reach.slots[p].get() for p in once.inputs.values()], [])
+        self.known = {name: np.copy(a) if v in once.inputs else a   # the caller's, who may write
+                      for (name, v), a in zip(form.once.outputs, out, strict=True)}
+        inputs = {v: p for v, p in spec.inputs.items() if p not in self.places}
+        more = {v: name for v, name in form.each.inputs.items() if v not in inputs}
+        for v, name in more.items():
+            if name not in self.known:
+                self.known[name] = _start(name, v)
+        self.more = list(more.values())
+        each = optimised(form.each)["fuse"]
+        self.link = Link(Spec(each, inputs, spec.template, spec.settings, more), reach)
+
+    def is_finite(self):
+        """Whether the data are, which the rewrite takes for granted."""
+        return all(np.isfinite(self.known[x]).all() for x in set(self.form.spans.values()))
+
+    def goes_on(self):
+        """Whether nothing was changed that the form depends on: not the batch, the weights, or
+        what the function does."""
+        same = all(place.get() is a and stamp(a) == mark for place, a, mark in self.constant)
+        for path, place in self.places.items():
+            if same and not _is_away(place):
+                array, mark = self.shown[path]
+                value = place.get()
+                same = value is array and (array is None or stamp(array) == mark)
+        self.values = self.link.read(self.args, self.kwargs) if same else None
+        return self.values is not None
+
+    def step(self):
+        """One step; its result."""
+        out = self.link.compute(self.args, self.kwargs, self.values,
+                                [self.known[name] for name in self.more])
+        names = [name for name, _ in self.link.spec.program.outputs]
+        self.known.update((name[5:], v) for name, v in zip(names, out, strict=True)
+                          if name.startswith("next "))
+        for path, place in self.places.items():
+            if isinstance(place.holder, Tensor):
+                if not _is_away(place):
+                    delattr(place.holder, place.key)
+                OWNERS[id(place.holder)] = self.together
+                place.holder.version += 1
+            elif not _is_away(place):
+                place.set(Late(self, place, self.starts[path]))
+        return self.link.result(self.args, self.kwargs, out)
+
+    def together(self):
+        """Put the arrays together, in their places."""
+        for path, place in self.places.items():
+            if _is_away(place):
+                value = self.form.together(path, self.known, self.starts)
+                place.set(value)
+                self.shown[path] = value, stamp(value)
+                OWNERS.pop(id(place.holder), None)
+
+    def end(self):
+        """Leave everything as it would be without a closed form."""
+        self.together()
+        for place in self.places.values():
+            OWNERS.pop(id(place.holder), None)
+
+
+def _is_away(place):
+    """Whether a place does not hold its array now."""
+    if not isinstance(place.holder, Tensor):
+        return isinstance(place.get(), Late)
+    try:
+        object.__getattribute__(place.holder, place.key)
+    except AttributeError:
+        return True
+    return False
+
+
+def _start(name, v):
+    """What the state is in the beginning: no rows yet, each array once itself."""
+    if name.startswith("rows of "):
+        return np.zeros(v.shape, v.dtype)
+    basis, path = name.removeprefix("number of ").split(" in ")
+    return v.dtype.type(basis == path)

@@ -1,0 +1,22 @@
+"""Passes: functions from program to program, and the run of them that a compiled call takes.
+
+Each can be used alone. `PASSES` are in their order; then comes the memory plan (`_memory`) and
+the source that is run (`_emit`).
+"""
+
+from ._algebra import algebra
+from ._clean import common_subexpressions, constants, dead_code
+from ._expand import expand
+from ._fuse import fuse
+
+PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
+          fuse)
+
+
+def optimised(program, passes=PASSES):
+    """{name: program}: the program as recorded, and after each pass."""
+    stages = {"recorded": program}
+    for p in passes:
+        program, name = p(program), p.__name__.replace("_", " ")
+        stages[f"{name} again" if name in stages else name] = program
+    return stages
