@@ -86,7 +86,7 @@ class Closed:
         once = Spec(form.once, form.once.inputs, None, ())
         with np.errstate(all="ignore"):
             out = once.function([reach.slots[p].get() for p in once.inputs.values()], [])
-        self.known = {name: np.copy(a) if v in once.inputs else a   # the caller's, who may write
+        self.known = {name: np.copy(a) if v in once.inputs else a   # the caller may write there
                       for (name, v), a in zip(form.once.outputs, out, strict=True)}
         inputs = {v: p for v, p in spec.inputs.items() if p not in self.places}
         more = {v: name for v, name in form.each.inputs.items() if v not in inputs}
