@@ -543,3 +543,50 @@ def test_model_and_optimiser_must_be_what_they_are_and_fit():
 def test_metrics_refuse_shapes_that_would_broadcast(metric, y, t, sentence):
     with pytest.raises(tn.ShapeError, match=sentence):
         metric(y, t)
+
+
+# ---------------------------------------------------------------- compiled
+
+class Clip(train.Callback):
+    def on_gradients(self, run):
+        optim.clip_grad_norm(run.model.parameters(), 0.5)
+
+
+@pytest.mark.parametrize("make_optimizer", [optim.Adam, functools.partial(
+    optim.SGD, lr=0.05, momentum=0.9, nesterov=True)])
+def test_compiled_training_is_the_same_bit_for_bit(make_optimizer):
+    """Batch norm, dropout, a schedule, clipping, metrics, validation, a smaller last batch."""
+    def run(compile):
+        model = network()
+        opt = make_optimizer(model.parameters())
+        schedule = optim.CosineAnnealingLR(opt, 3 * 4)
+        history = train.fit(model, (X, LABELS), nn.cross_entropy, opt, 3, batch_size=16,
+                            validation=(X[:9], LABELS[:9]), metrics=["accuracy"],
+                            callbacks=[Clip(), train.Schedule(schedule, per="step")],
+                            progress=False, compile=compile)
+        return model, history, opt
+    (one, seen, opt), (two, compiled, other) = run(False), run(True)
+    equal_models(one, two)
+    assert list(seen) == list(compiled)
+    np.testing.assert_equal(opt.state_dict(), other.state_dict())
+
+
+def test_a_compiled_run_still_names_what_is_not_finite():
+    model = plain()
+    x = X.copy()
+    x[40] = 1e30
+
+    def loss(y, t):
+        return np.mean(np.exp(y)) + nn.cross_entropy(y, t)
+    with pytest.raises(tn.NonFiniteError, match=r"(?s)step \d+: the loss is inf.*np\.exp"), (
+            np.errstate(all="ignore")):
+        train.fit(model, (x, LABELS), loss, optim.SGD(model.parameters(), lr=0.01), 2,
+                  batch_size=10, callbacks=[train.StopOnNan()], progress=False, compile=True)
+    assert all(np.isfinite(a).all() for a in model.state_dict().values())
+
+
+def test_a_loss_that_cannot_be_recorded_says_where():
+    def loss(y, t):
+        return nn.cross_entropy(y, t) if np.max(y) > 0 else np.mean(y)
+    with pytest.raises(tn.DetachError, match="cannot branch on values"):
+        fit(plain(), loss=loss, compile=True)

@@ -15,7 +15,8 @@ from ._run import Run
 
 
 def fit(model, data, loss, optimizer, epochs, *, batch_size=32, validation=None, metrics=(),
-        callbacks=(), steps_per_epoch=None, validation_steps=None, seed=0, progress=True):
+        callbacks=(), steps_per_epoch=None, validation_steps=None, seed=0, progress=True,
+        compile=False):
     """Train ``model`` until ``epochs`` epochs are done; returns the `History`.
 
     ``data``: two arrays (x, t), cut into batches of ``batch_size`` (None: one batch of all) in
@@ -29,7 +30,9 @@ def fit(model, data, loss, optimizer, epochs, *, batch_size=32, validation=None,
     ``validation_steps`` batches. ``metrics``: a list of "accuracy" (the one that fits the
     loss), names of others, and functions of (y, t) that give a number for each sample; or a
     dict of them by name. ``callbacks``: see `Callback`. ``progress``: print how it goes, one
-    line that renews itself on a terminal and plain lines elsewhere.
+    line that renews itself on a terminal and plain lines elsewhere. ``compile``: model, loss
+    and optimiser are recorded in the first two steps of each shape and run as programs from
+    then on (see `tinygrad_nn.compile`); callbacks and metrics run as they are.
 
     The numbers of the training data are those seen on the way, before each update; those of
     the validation data ("val_loss" …) are of the model at the end of the epoch. All are means
@@ -54,7 +57,7 @@ def fit(model, data, loss, optimizer, epochs, *, batch_size=32, validation=None,
     callbacks = _in_order([*callbacks, *([EpochLines()] if progress else [])])
     feed, ctrl_c = Feed(data, steps_per_epoch), CtrlC()
     run = Run(model, loss, optimizer, epochs, feed=feed, metrics=metrics, callbacks=callbacks,
-              validation=validation, validation_steps=validation_steps)
+              validation=validation, validation_steps=validation_steps, compile=compile)
     with contextlib.ExitStack() as stack:
         for part in (modes_kept(model), ctrl_c.watched()):
             stack.enter_context(part)

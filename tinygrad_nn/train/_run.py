@@ -7,6 +7,7 @@ import functools
 
 import numpy as np
 
+from .._compile import compile as compiled
 from .._errors import GraphError
 from .._messages import name_of
 from .._tensor import Tensor
@@ -29,7 +30,7 @@ class Run:
     """
 
     def __init__(self, model, loss, optimizer, epochs, *, feed, metrics, callbacks,
-                 validation=None, validation_steps=None):
+                 validation=None, validation_steps=None, compile=False):
         self.model, self.loss, self.optimizer, self.epochs = model, loss, optimizer, epochs
         self.feed, self.metrics, self.callbacks = feed, metrics, callbacks
         self.validation, self.validation_steps = validation, validation_steps
@@ -43,6 +44,10 @@ class Run:
         self.keeping = [c for c in callbacks if type(c).state_dict is not Callback.state_dict]
         self.generators = dict(model.named_generators())
         self._buffers = [(p.owner, p.path) for p in model._unique("buffer")]
+        self._differentiate = differentiation(model, loss)
+        self._learn, self._update = self._differentiate, optimizer.step
+        if compile:
+            self._learn, self._update = compiled(self._learn), compiled(self._update)
 
     # ------------------------------------------------------------ what the loop does
 
@@ -50,11 +55,11 @@ class Run:
         """One step; where anything raises before the update, nothing was learnt from it."""
         self.batch, self._before = batch, self._passing()
         try:
-            y, loss = self._differentiate()
+            y, loss = self._learn(*batch)
             self.value = loss.item()
             self.averages.add(self.value, y.data, batch[1])
             self.call("on_gradients")
-            self.optimizer.step()
+            self._update()
         except BaseException:
             self._put_back()
             raise
@@ -91,18 +96,7 @@ class Run:
         """Forward and backward on the present batch as the first time."""
         self._put_back()
         self.optimizer.zero_grad()
-        self._differentiate()
-
-    def _differentiate(self):
-        x, t = self.batch
-        y = self.model(x)
-        loss = scalar(self.loss, self.loss(y, t))
-        if not isinstance(loss, Tensor):
-            raise GraphError(f"the loss {name_of(self.loss)} gave a plain number: it depends "
-                             "on no parameter. Is all of the model frozen, was .data taken, or "
-                             "is this within no_grad?")
-        loss.backward()
-        return y, loss
+        self._differentiate(*self.batch)
 
     def _passing(self):
         """What a forward pass changes: a copy of the buffers and of the generators' states."""
@@ -151,3 +145,18 @@ class Run:
         self.epoch, self.step, self.steps = state["epoch"], state["step"], state["steps"]
         self.averages.sums = state["averages"]
         self.history[:], self.stopped = state["history"], state["stopped"]
+
+
+def differentiation(model, loss):
+    """A function of a batch that leaves the gradients in the parameters: (predictions,
+    loss)."""
+    def differentiate(x, t):
+        y = model(x)
+        value = scalar(loss, loss(y, t))
+        if not isinstance(value, Tensor):
+            raise GraphError(f"the loss {name_of(loss)} gave a plain number: it depends on no "
+                             "parameter. Is all of the model frozen, was .data taken, or is "
+                             "this within no_grad?")
+        value.backward()
+        return y, value
+    return differentiate
