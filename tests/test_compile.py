@@ -487,6 +487,20 @@ def test_structural_zeros_are_kept():
     agree(tn.grad(lambda m, x: np.sum(m(x))), (dead, np.ones((2, 2))))
 
 
+def test_a_large_gradient_without_a_living_element_is_zero():
+    """Its mask is one number, and asked before all elements are."""
+    x = np.full((1, 600), 2.0)
+    x[0, 5] = np.inf
+
+    def f(w, low):
+        return np.sum(tn.relu(x @ w + low))
+    w = np.ones((600, 600))
+    with np.errstate(all="ignore"):
+        compiled = agree(tn.grad(f), (w, np.full(600, -np.inf)), (w, np.zeros(600)))
+    assert "if not" in next(iter(compiled._specs.values())).source
+    assert not compiled(w, np.full(600, -np.inf)).any()
+
+
 # ---------------------------------------------------------------- what cannot be compiled
 
 def differs(change):

@@ -1,5 +1,6 @@
 """Passes one by one: what each leaves of small programs, as text, and that the bits stay."""
 
+import collections
 import copy
 import warnings
 
@@ -368,7 +369,7 @@ def test_drawn_programs_and_their_gradients_keep_their_bits(steps, dtype):
 
 
 def test_programs_of_the_testing_kit():
-    testing = pytest.importorskip("tinygrad_nn.testing")
+    refused = collections.Counter()
 
     @settings(max_examples=60, deadline=None)
     @given(testing.programs())
@@ -379,16 +380,19 @@ def test_programs_of_the_testing_kit():
             return sum(np.sum(np.sin(v)) for v in parts)
         gradient = tn.value_and_grad(f, tuple(range(len(p.inputs))))
         compiled = tn.compile(gradient)
+        refused["of"] += 1
         with np.errstate(all="ignore"):
             want = gradient(*p.inputs)
             try:
                 for _ in range(3):
                     got = compiled(*p.inputs)
             except tn.DetachError:                      # its values decide what it does
+                refused["yes"] += 1
                 return
         for a, b in zip((got[0], *got[1]), (want[0], *want[1]), strict=True):
             np.testing.assert_array_equal(a, b)
     check()
+    assert refused["yes"] < refused["of"] / 3
 
 
 def test_print_shows_every_pass():

@@ -14,6 +14,7 @@ from .._core import astype
 from .._graph import guarded
 from .._program import renamed, substituted
 from .._symbol import Equation, Var
+from .._table import masked
 from .._transforms import stop_gradient
 
 NUMBERS = (bool, int, float, np.generic)
@@ -152,8 +153,12 @@ def _is_true(e, makers):
 
 
 def _guarded(e, makers):
-    before = _made_by(e.args[0], guarded, makers)
-    return e.args[0] if before and before.args[1] is e.args[1] else None
+    """What was guarded with this mask already, and has only lost elements since."""
+    before = makers.get(e.args[0])
+    while before is not None and before.fn is masked:
+        before = makers.get(before.args[0])
+    same = before is not None and before.fn is guarded and before.args[1] is e.args[1]
+    return e.args[0] if same else None
 
 
 RULES = {np.multiply: _times, np.divide: _over, np.add: _plus, np.subtract: _minus,

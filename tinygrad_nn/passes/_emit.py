@@ -21,6 +21,7 @@ LINE = 64                       # bytes of a cache line, where blocks begin
 METHODS = {np.transpose: "transpose", np.swapaxes: "swapaxes", np.squeeze: "squeeze",
            np.reshape: "reshape", getitem: ""}          # ten times as fast as the functions
 KEPT = 1 << 12                  # bytes of an array made in the call that need not be freed
+LARGE = 1 << 18                 # elements that take longer to look at than some small calls
 
 
 class Writer:
@@ -180,11 +181,11 @@ class Writer:
         """``d`` as it is if it is finite, else with the zeros of the mask, made only then."""
         d, mask = e.args
         out, late = e.outs[0], self.plan.late[e]
-        inputs = list(dict.fromkeys(v for step in late for v in uses(step)
-                                    if v in self.names))
-        name = self.bind(_mask_of(late, mask, inputs))
-        made = f"{name}({', '.join(self.names[v] for v in inputs)})"
-        test = self._finite(d)
+        if self._is_quicker_made(late, mask, d):
+            late, mask = late[:-1], late[-1].args[0]
+            test = made = self._mask(late, mask)
+        else:
+            test, made = self._finite(d), self._mask(late, mask)
         if e in self.plan.repaired and d.shape:
             self.names[out] = self.names[d]
             if d in self.static:
@@ -196,14 +197,27 @@ class Writer:
             self.lines.append(f"{self._local(out)} = {before} if {test} else "
                               f"{where}({before}, {made})")
 
+    def _mask(self, late, mask):
+        """Source of a call that makes a mask by its lazy equations."""
+        inputs = list(dict.fromkeys(v for step in late for v in uses(step)
+                                    if v in self.names))
+        name = self.bind(_mask_of(late, mask, inputs))
+        return f"{name}({', '.join(self.names[v] for v in inputs)})"
+
+    def _is_quicker_made(self, late, mask, d):
+        """Whether a mask is one number, all or nothing, made of arrays much smaller than ``d``:
+        then one asks it first and need not look through all of d."""
+        return bool(late) and late[-1].fn is np.broadcast_to and late[-1].outs[0] is mask and (
+            d.size > LARGE and d.size > 8 * sum(v.size for e in late[:-1] for v in e.outs))
+
     def _finite(self, d):
         """Source of whether all of ``d`` is finite; it may say no where squares overflow, then
         one looks again."""
         array = self.static.get(d)
         if array is None or d.dtype.char not in "fd" or not array.flags.c_contiguous:
             return f"{self.bind(finite)}({self.names[d]})"
-        flat = self.bind(array.reshape(-1))
-        return f"{self.bind(math.isfinite)}({self.bind(np.dot)}({flat}, {flat}))"
+        flat = array.reshape(-1)
+        return f"{self.bind(math.isfinite)}({self.bind(flat.dot)}({self.bind(flat)}))"
 
     def _free(self, e, roots):
         """Let go of large arrays that were made in this call and are not read any more."""
