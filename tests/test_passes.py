@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, optim
+from tinygrad_nn import Tensor, optim, testing
 from tinygrad_nn._program import Program, evaluate, substituted
 from tinygrad_nn._symbol import Trace
 from tinygrad_nn.passes import (
@@ -392,7 +392,7 @@ def test_programs_of_the_testing_kit():
         for a, b in zip((got[0], *got[1]), (want[0], *want[1]), strict=True):
             np.testing.assert_array_equal(a, b)
     check()
-    assert refused["yes"] < refused["of"] / 3
+    assert refused["yes"] < refused["of"] / 3, refused
 
 
 def test_print_shows_every_pass():
