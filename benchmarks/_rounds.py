@@ -16,7 +16,7 @@ from ._machine import ROOT, cpus, environment
 from ._rows import QUICK, TIMED
 from ._statistics import disagreement, ratio
 
-LONG = 1.0, 5              # steps longer than a second: so many rounds are enough
+LONG = {1.0: 5, 20.0: 2}   # steps longer than so many seconds: so many rounds are enough
 OURS = "tinygrad_nn"
 
 
@@ -110,7 +110,7 @@ def _alternate(workers, results, timing):
         results[label].update(_answer(worker, "warm", seconds=2 * timing["seconds"]))
         time.sleep(timing["idle"])
     slowest = max((r.get("step_s", 0) for r in results.values()), default=0)
-    rounds = min(timing["rounds"], LONG[1]) if slowest > LONG[0] else timing["rounds"]
+    rounds = min([timing["rounds"], *(n for limit, n in LONG.items() if slowest > limit)])
     for i in range(rounds):
         for label in list(workers)[::-1 if i % 2 else 1]:
             result = results[label]
@@ -126,8 +126,8 @@ def _alternate(workers, results, timing):
 
 
 def _summarise(results, row):
-    """Add the median in the row's unit, and our ratio to each."""
-    ours = results.get(OURS, {})
+    """Add the median in the row's unit, and the ratio of our last variant to each."""
+    ours = next((r for label, r in reversed(results.items()) if label.startswith(OURS)), {})
     for result in results.values():
         if "error" not in result:
             scale = 1e6 / result["settings"]["n"] if row.problem == "chain" else 1e3

@@ -17,6 +17,7 @@ CHAIN = {                                  # label -> function; its first word i
 }
 MLP = {
     "tinygrad_nn": "ours.mlp",
+    "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "numpy (course)": "plain.mlp_course",
     "numpy (tuned)": "plain.mlp_tuned",
     "torch": "pytorch.mlp",
@@ -25,9 +26,23 @@ MLP = {
     "mygrad (no guard)": "mygrad_.mlp",
     "autograd": "autograd_.mlp",
 }
+TRAINING = {
+    "tinygrad_nn (compiled)": "ours.mlp_compiled",
+    "tinygrad_nn (closed form)": "ours.mlp_closed_form",
+    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "jax (jit)",
+                                       "tensorflow (function)")},
+}
+SMALL = {
+    "tinygrad_nn": "ours.mlp",
+    "tinygrad_nn (compiled)": "ours.mlp_compiled",
+    "numpy": "plain.mlp_tuned",
+    "torch": "pytorch.mlp",
+    "jax (jit)": "jax_.mlp",
+}
 DEEP = {label: CHAIN[label] for label in ("tinygrad_nn", "numpy", "torch")}
 NETWORK = {
     "tinygrad_nn": "ours.network",
+    "tinygrad_nn (compiled)": "ours.network_compiled",
     "numpy": "plain.network",
     "torch": "pytorch.network",
     "torch (channels last, fused)": "pytorch.network_tuned",
@@ -78,6 +93,17 @@ ROWS = {
     "W2": Row("one full-batch step, MLP 49152-20-7-5-1, 1,323 samples, float32, SGD", "mlp",
               {"layers": [49152, 20, 7, 5, 1], "samples": 1323, "seed": 9}, MLP,
               tolerance=LOSS, checked=8),
+    "W1-2500": Row("2,500 steps of W1, from the first call on", "mlp",
+                   {"layers": [12288, 20, 7, 5, 1], "samples": 209, "seed": 5,
+                    "iterations": 2500}, TRAINING, tolerance=LOSS,
+                   small={"quick": {"iterations": 10}}),
+    "W2-2500": Row("2,500 steps of W2, from the first call on", "mlp",
+                   {"layers": [49152, 20, 7, 5, 1], "samples": 1323, "seed": 9,
+                    "iterations": 2500}, TRAINING, tolerance=LOSS,
+                   small={"quick": {"iterations": 10}}),
+    "M3": Row("one full-batch step, MLP 2-16-16-1, 100 samples, float32, hinge loss, SGD",
+              "mlp", {"layers": [2, 16, 16, 1], "samples": 100, "seed": 1, "rate": 0.1,
+                      "hinge": True}, SMALL, tolerance=LOSS, checked=8),
     "W3": Row("one step on a batch of 32, MLP 784-128-10, float32, cross-entropy, Adam",
               "network", {"image": [784], "convolutions": [], "layers": [128], "samples": 32,
                           "classes": 10, "seed": 1, "rate": 1e-3}, NETWORK,

@@ -27,13 +27,16 @@ class Chain(NamedTuple):
 
 
 class Mlp(NamedTuple):
-    """Full-batch descent on a network of ReLU layers with a sigmoid and cross-entropy last."""
+    """Full-batch descent on a network of ReLU layers with a sigmoid and cross-entropy last, or
+    with ``hinge`` that loss of what the last layer gives."""
 
     x: np.ndarray                    # (samples, features)
-    y: np.ndarray                    # (samples, 1), zeros and ones
+    y: np.ndarray                    # (samples, 1), zeros and ones; with ``hinge`` -1 and 1
     weights: list[np.ndarray]        # (out, in) of each layer
     biases: list[np.ndarray]         # (out,)
     rate: float
+    hinge: bool
+    iterations: int                  # of a whole training; 0: a step is one of them
 
     expected = None                  # the hand-written step is the reference
 
@@ -77,14 +80,15 @@ def chain(n, size, arrays=False):
     return Chain(x, factor, term, np.linspace(1.0, 2.0, size), n)
 
 
-def mlp(layers, samples, seed, rate=0.0075):
+def mlp(layers, samples, seed, rate=0.0075, hinge=False, iterations=0):
     """Pixels uniform in 0..1, random labels, weights ``randn / sqrt(inputs)``, biases 0."""
     rng = np.random.default_rng(seed)
     x = rng.random((samples, layers[0]), dtype=np.float32)
     y = rng.integers(0, 2, (samples, 1)).astype(np.float32)
     weights = [rng.standard_normal((n, m), dtype=np.float32) / np.float32(m ** 0.5)
                for m, n in itertools.pairwise(layers)]
-    return Mlp(x, y, weights, [np.zeros(n, np.float32) for n in layers[1:]], rate)
+    return Mlp(x, 2 * y - 1 if hinge else y, weights,
+               [np.zeros(n, np.float32) for n in layers[1:]], rate, hinge, iterations)
 
 
 def network(image, convolutions, layers, samples, classes, seed, rate):

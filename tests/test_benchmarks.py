@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import _memory, _report, _rounds, _statistics, workloads
+from benchmarks import _memory, _report, _rounds, _statistics, worker, workloads
 from benchmarks.__main__ import arguments
 from benchmarks._machine import cpus, environment
 from benchmarks._rows import LOSS, PEERS, ROWS
@@ -64,8 +64,25 @@ def test_chains_agree_with_their_closed_form(make, arrays):
 
 
 def test_all_variants_of_the_network_compute_the_same(w1, expected):
-    for make in (plain.mlp_tuned, ours.mlp):
+    for make in (plain.mlp_tuned, ours.mlp, ours.mlp_compiled):
         assert _statistics.disagreement(losses(make(w1)), expected, LOSS) is None
+    step = ours.mlp_closed_form(w1._replace(iterations=2500))
+    assert _statistics.disagreement(losses(step), expected, LOSS) is None
+
+
+def test_hinge_losses_agree_with_those_by_hand():
+    p = workloads.mlp(**ROWS["M3"].settings)
+    expected = losses(plain.mlp_tuned(p))
+    assert expected[-1] < expected[0]
+    for make in (ours.mlp, ours.mlp_compiled):
+        assert _statistics.disagreement(losses(make(p)), expected, LOSS) is None
+
+
+def test_a_whole_training_begins_anew_in_every_step(w1, expected):
+    run = worker.training(plain.mlp_tuned, w1._replace(iterations=3))
+    for _ in range(2):
+        assert _statistics.disagreement([float(loss) for loss in run()], expected[:3],
+                                        LOSS) is None
 
 
 def _another_rate(p):
@@ -99,7 +116,8 @@ def test_a_framework_that_computes_something_else_is_caught(w1, expected, wrong)
 def test_networks_agree_with_those_by_hand_and_a_forgotten_bias_is_caught(name, monkeypatch):
     p = workloads.network(**ROWS[name].settings)
     expected = losses(plain.network(p))
-    assert _statistics.disagreement(losses(ours.network(p)), expected, LOSS) is None
+    for make in (ours.network, ours.network_compiled):
+        assert _statistics.disagreement(losses(make(p)), expected, LOSS) is None
     assert expected[-1] < expected[0]
     adam = ours.tn.optim.Adam
     for k in range(1, 2 * len(p.biases), 2):

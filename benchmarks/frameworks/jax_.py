@@ -29,13 +29,15 @@ def chain(p):
 def mlp(p):
     x, y = jnp.asarray(p.x), jnp.asarray(p.y)
     layers = [(jnp.array(w), jnp.array(b)) for w, b in zip(p.weights, p.biases, strict=True)]
-    rate = p.rate
+    rate, hinge = p.rate, p.hinge
 
     def loss_of(layers, x, y):
         a = x
         for w, b in layers[:-1]:
             a = jax.nn.relu(a @ w.T + b)
         w, b = layers[-1]
+        if hinge:
+            return jnp.mean(jax.nn.relu(1 - y * (a @ w.T + b)))
         q = jax.nn.sigmoid(a @ w.T + b)
         return -jnp.mean(y * jnp.log(q) + (1 - y) * jnp.log1p(-q))
 

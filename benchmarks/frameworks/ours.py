@@ -1,4 +1,4 @@
-"""tinygrad_nn, eager, as its users write it."""
+"""tinygrad_nn, as its users write it: eager, compiled, and a loop in closed form."""
 
 import tinygrad_nn as tn
 
@@ -19,22 +19,51 @@ def chain(p):
 
 
 def mlp(p):
+    step = _mlp_step(p)
+    return lambda: (step(p.x, p.y).data,)
+
+
+def mlp_compiled(p):
+    step = tn.compile(_mlp_step(p))
+    return lambda: (step(p.x, p.y).data,)
+
+
+def mlp_closed_form(p):
+    """`iterations` steps, one after the other."""
+    losses = iter(tn.compile(_mlp_step(p)).repeat(p.iterations, p.x, p.y))
+    return lambda: (next(losses).data,)
+
+
+def _mlp_step(p):
     model = tn.models.CatClassifier((p.x.shape[1], *[len(b) for b in p.biases]))
+    loss_of = tn.nn.binary_cross_entropy
+    if p.hinge:
+        model, loss_of = tn.nn.Sequential(*list(model.layers)[:-1]), tn.nn.hinge_loss
     arrays = [a for pair in zip(p.weights, p.biases, strict=True) for a in pair]
     for parameter, a in zip(model.parameters(), arrays, strict=True):
         parameter.data = a
     optimiser = tn.optim.SGD(model.parameters(), lr=p.rate)
 
-    def step():
-        loss = tn.nn.binary_cross_entropy(model(p.x), p.y)
-        optimiser.zero_grad()
+    def step(x, y):
+        loss = loss_of(model(x), y)
         loss.backward()
         optimiser.step()
-        return (loss.data,)
+        optimiser.zero_grad()
+        return loss
     return step
 
 
 def network(p):
+    step = _network_step(p)
+    return lambda: (step(p.x, p.y).data,)
+
+
+def network_compiled(p):
+    step = tn.compile(_network_step(p))
+    return lambda: (step(p.x, p.y).data,)
+
+
+def _network_step(p):
     nn, layers = tn.nn, []
     for w in p.weights:
         if w.ndim == 4:
@@ -52,10 +81,10 @@ def network(p):
     loss_of = (nn.cross_entropy if p.y.dtype.kind == "i"
                else nn.binary_cross_entropy_with_logits)
 
-    def step():
-        loss = loss_of(model(p.x), p.y)
+    def step(x, y):
+        loss = loss_of(model(x), y)
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-        return (loss.data,)
+        return loss
     return step

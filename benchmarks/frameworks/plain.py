@@ -73,15 +73,24 @@ def mlp_tuned(p):
             z += b
             if i < last:
                 np.maximum(z, 0, out=z)
+        return z
+
+    def hinge(z):
+        """The loss, and its gradient in the place of ``dzs[last]``."""
+        below = np.maximum(1 - p.y * z, 0)
+        np.multiply(below > 0, -p.y, out=dzs[last])
+        return np.mean(below)
+
+    def cross_entropy(z):
         np.negative(z, out=z)
         np.exp(z, out=z)
         z += 1
-        return np.reciprocal(z, out=z)
+        q = np.reciprocal(z, out=z)
+        np.subtract(q, p.y, out=dzs[last])
+        return -np.mean(np.log(np.where(p.y, q, 1 - q)))
 
     def step():
-        q = forward()
-        loss = -np.mean(np.log(np.where(p.y, q, 1 - q)))
-        np.subtract(q, p.y, out=dzs[last])
+        loss = (hinge if p.hinge else cross_entropy)(forward())
         dzs[last] *= scale                      # the rate and the mean, once for all layers
         for i in range(last, -1, -1):
             np.matmul(dzs[i].T, acts[i], out=dws[i])

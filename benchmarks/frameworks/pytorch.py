@@ -34,7 +34,9 @@ def mlp(p):
         a = x
         for w, b in layers[:-1]:
             a = F.relu(F.linear(a, w, b))
-        loss = F.binary_cross_entropy(torch.sigmoid(F.linear(a, *layers[-1])), y)
+        z = F.linear(a, *layers[-1])
+        loss = (torch.mean(torch.relu(1 - y * z)) if p.hinge
+                else F.binary_cross_entropy(torch.sigmoid(z), y))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
