@@ -11,41 +11,14 @@ import warnings
 
 import numpy as np
 import pytest
+from compiling import agree, bits, everything, network, same
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn, optim
 from tinygrad_nn.testing._specs import BROADCAST, ROWS
 
-RNG = np.random.default_rng(0)
-
-
-def bits(tree):
-    """The content of nested lists, tuples and dicts of arrays and Tensors, to be compared."""
-    if isinstance(tree, dict):
-        return {k: bits(v) for k, v in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [bits(v) for v in tree]
-    if isinstance(tree, Tensor):
-        return "tensor", bits(tree.data)
-    if isinstance(tree, nn.Module):
-        return bits(tree.state_dict())
-    if isinstance(tree, (np.ndarray, np.generic)):
-        nans = np.isnan(tree) if tree.dtype.kind == "f" else False
-        return tree.dtype, tree.shape, np.where(nans, 0, tree).tolist(), np.sum(nans)
-    return tree
-
-
-def same(a, b):
-    assert bits(a) == bits(b)
-
-
-def agree(f, *calls):
-    """``f`` and its compiled form on each of these arguments, three times over."""
-    compiled = tn.compile(f)
-    for args in [a for a in calls for _ in range(4)]:
-        with np.errstate(all="ignore"):
-            same(compiled(*args), f(*args))
-    return compiled
+RNG2 = np.random.default_rng
+RNG = RNG2(0)
 
 
 # ---------------------------------------------------------------- any function of arrays
@@ -171,74 +144,6 @@ def test_numbers_are_part_of_the_program():
 
 # ---------------------------------------------------------------- training steps
 
-def network(dtype):
-    return nn.Sequential(
-        nn.Linear(5, 8, rng=0, dtype=dtype), nn.BatchNorm1d(8, dtype=dtype), nn.ReLU(),
-        nn.Dropout(0.3, rng=1), nn.Linear(8, 6, rng=2, dtype=dtype),
-        nn.LayerNorm(6, dtype=dtype), nn.GELU(), nn.Linear(6, 3, rng=3, dtype=dtype))
-
-
-def image_network(dtype):
-    return nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1, rng=0, dtype=dtype), nn.BatchNorm2d(4, dtype=dtype),
-        nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 2, rng=1, dtype=dtype), nn.SiLU(),
-        nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.5, rng=2),
-        nn.Linear(3, 3, rng=3, dtype=dtype))
-
-
-def everything(model, opt):
-    """All state of a training run."""
-    draws = [m.rng.bit_generator.state for m in model.modules() if hasattr(m, "rng")]
-    grads = [p.grad for p in model.parameters()]
-    return bits([model.state_dict(), opt.state_dict(), grads]), draws
-
-
-OPTIMISERS = {
-    "SGD": functools.partial(optim.SGD, lr=0.1),
-    "SGD, momentum": functools.partial(optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01),
-    "SGD, Nesterov": functools.partial(optim.SGD, lr=0.1, momentum=0.9, nesterov=True),
-    "Adam": functools.partial(optim.Adam, lr=0.01, weight_decay=0.01),
-    "AdamW": functools.partial(optim.AdamW, lr=0.01),
-    "RMSprop": functools.partial(optim.RMSprop, momentum=0.5),
-    "Adagrad": functools.partial(optim.Adagrad, lr_decay=0.1),
-}
-
-
-def training(make, dtype, opt_name, wrap, steps, loss=nn.cross_entropy):
-    """The losses and the state after some steps: Adam and its like, a schedule for each batch,
-    dropout and batch norm together, with a last batch that is smaller."""
-    rng = np.random.default_rng(0)
-    model = make(dtype)
-    opt = OPTIMISERS[opt_name](model.parameters())
-    schedule = optim.OneCycleLR(opt, max_lr=0.05, total_steps=100,
-                                cycle_momentum="SGD" not in opt_name and "Ada" not in opt_name)
-
-    def step(x, t):
-        value = loss(model(x), t)
-        value.backward()
-        optim.clip_grad_norm(model.parameters(), 1.0)
-        opt.step()
-        opt.zero_grad()
-        return value
-    step = wrap(step)
-    losses = []
-    shape = (2, 8, 8) if make is image_network else (5,)
-    for k in range(steps):
-        n = 3 if k % 4 == 3 else 7
-        x, t = rng.normal(size=(n, *shape)).astype(dtype), rng.integers(0, 3, n)
-        losses.append(step(x, t).item())
-        schedule.step()
-    return losses, everything(model, opt)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("make", "opt"), [
-    *((network, name) for name in OPTIMISERS if name != "RMSprop"), (image_network, "Adam")])
-def test_training_is_bit_for_bit_the_same(make, opt, dtype):
-    assert training(make, dtype, opt, tn.compile, 24) == training(
-        make, dtype, opt, lambda step: step, 24)
-
-
 def test_gradients_that_stay_are_there_and_add_up():
     def run(wrap):
         model = network(np.float64)
@@ -255,9 +160,6 @@ def test_gradients_that_stay_are_there_and_add_up():
                 model.zero_grad()
         return seen
     assert run(tn.compile) == run(lambda f: f)
-
-
-RNG2 = np.random.default_rng
 
 
 def test_arrays_that_somebody_holds_stay_as_they_are():
