@@ -382,11 +382,29 @@ def test_data_sets_of_loaders_are_looked_at_whole(tmp_path):
     fit_line(file, data=loader(x, t))
     for changed, word in ((loader(other, t), "the data, x: float32 (47, 6), CRC-32"),
                           (loader(x, t[::-1]), "the data, y: int64 (47,), CRC-32"),
-                          (loader(x, t, "abd"), "the data, names of files: ")):
+                          (loader(x, t, "abd"), "the data, names and sizes of files: ")):
         with pytest.raises(tn.DataError) as error:
             fit_line(file, data=changed, epochs=3)
         assert word in str(error.value) and str(error.value).count(" there and ") == 1
     fit_line(file, data=loader(x, t), epochs=3)
+
+
+def test_files_of_another_size_are_another_data_set(tmp_path):
+    """Names may be any bytes; a file may be missing until somebody reads it."""
+    paths = [tmp_path / "a.png", tmp_path / os.fsdecode(b"caf\xe9.png"), tmp_path / "gone.png"]
+    for path in paths[:2]:
+        path.write_bytes(b"12345")
+
+    def fit(**options):
+        loader = Loader()
+        loader.dataset = type("Set", (), {"paths": paths})
+        fit_line(tmp_path / "run.safetensors", data=loader, **options)
+    fit()
+    paths[1].write_bytes(b"54321!")
+    with pytest.raises(tn.DataError, match="the data, names and sizes of files: "):
+        fit(epochs=3)
+    paths[1].write_bytes(b"54321")
+    fit(epochs=3)
 
 
 def test_versions_must_agree(tmp_path, monkeypatch):

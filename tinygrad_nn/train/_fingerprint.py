@@ -56,8 +56,9 @@ def described(f):
 
 
 def _of_data(what, data):
-    """The arrays of a pair, or of the data set of a loader, and the names of its files; the
-    number of batches of other data and the numbers of the first (of all that a list holds)."""
+    """The arrays of a pair, or of the data set of a loader, and the names and sizes of its
+    files; the number of batches of other data and the numbers of the first (of all that a list
+    holds)."""
     if isinstance(data, ArrayBatches):
         return {f"{what}, samples": _numbers(data.x), f"{what}, targets": _numbers(data.t),
                 f"{what}, batch size and seed": f"{data.batch_size} and {data.seed}"}
@@ -72,14 +73,24 @@ def _of_data(what, data):
         if isinstance(getattr(dataset, name, None), np.ndarray):
             found[f"{what}, {name}"] = _numbers(getattr(dataset, name))
     if hasattr(dataset, "paths"):
-        names = "\n".join(os.path.basename(path) for path in dataset.paths)
-        found[f"{what}, names of files"] = _numbers(np.frombuffer(names.encode(), np.uint8))
+        files = b"\n".join(map(_of_file, dataset.paths))
+        found[f"{what}, names and sizes of files"] = _numbers(np.frombuffer(files, np.uint8))
     if not isinstance(data, (list, tuple)) and not used_up(data):
         batches = one_pass(data)
         found[f"{what}, first batch"] = _numbers(next(batches, None))
         if hasattr(batches, "close"):
             batches.close()
     return found
+
+
+def _of_file(path):
+    """The name of a file, whatever its bytes, and how many bytes are in it: to read them all
+    would take as long as the first epoch."""
+    try:
+        size = os.path.getsize(path)
+    except OSError:                         # whoever reads it says better what is wrong
+        size = "?"
+    return os.fsencode(f"{os.path.basename(path)} {size}")
 
 
 def _numbers(tree):
