@@ -245,6 +245,20 @@ def test_predict_keeps_the_order_and_needs_no_targets():
     assert isinstance(train.predict(model, X), np.ndarray)
 
 
+def test_predict_refuses_what_would_not_be_in_order():
+    class Samples:
+        def __len__(self): return 2
+        def __getitem__(self, i): return X[i], LABELS[i]
+    with pytest.raises(TypeError, match=r"predict: expected an array, a .* got Samples"):
+        train.predict(network(), Samples())
+    for name in ("shuffle", "drop_last"):
+        samples = tn.data.ArrayDataset(X, LABELS)
+        right = tn.data.DataLoader(samples, 16, **{name: False})
+        assert train.predict(network(), right).shape == (50, 3)
+        with pytest.raises(ValueError, match=f"the loader has {name}=True"):
+            train.predict(network(), tn.data.DataLoader(samples, 16, **{name: True}))
+
+
 # ---------------------------------------------------------------- modes and interruptions
 
 def test_modes_are_set_and_put_back():
@@ -519,7 +533,7 @@ def test_classes_of_loaders_must_agree():
         def __init__(self, *classes):
             super().__init__()
             self.classes = classes
-    with pytest.raises(tn.DataError, match=r"its classes are cat, fish; .* cat, dog"):
+    with pytest.raises(tn.DataError, match=r"its classes are cat, fish; .* cat, dog; both"):
         fit(plain(), Folder("cat", "dog"), validation=Folder("cat", "fish"))
     fit(plain(), Folder("cat", "dog"), validation=Folder("cat", "dog"), epochs=1)
 

@@ -129,6 +129,31 @@ def test_a_subset_is_joined_too_and_shares_what_is_kept(pets, decoded):
     assert repr(part) == "ImageFolder(0: 1 dogs, 1: 1 cats; 4 × 4)"
 
 
+@pytest.mark.parametrize("make", [np.asarray, np.ndarray.tolist])
+def test_a_subset_by_a_mask_is_joined(pets, make):
+    got = ImageFolder(pets, 4)
+    part = got.subset(make(got.y == 1))
+    assert part.paths == got.paths[6:] and part.y.tolist() == [1] * 4
+    assert got.subset(make(got.y > 1)).paths == [] and got.subset([-1]).paths == got.paths[-1:]
+
+
+def test_odd_names_and_links(pets):
+    for name in ("Größe 猫.png", "two words, $HOME; #1.png", os.fsdecode(b"caf\xe9.png")):
+        paint(pets / "cats" / name)
+    (pets / "cats" / "album.jpg").mkdir()
+    os.symlink(pets / "cats" / "c0.png", pets / "cats" / "link.png")
+    os.symlink("loop.png", pets / "cats" / "loop.png")
+    os.symlink("nowhere.png", pets / "cats" / "lost.png")
+    os.symlink("loop", pets / "loop")                  # no folder, and so no class
+    got = ImageFolder(pets, 4, on_unreadable="skip")
+    assert np.bincount(got.y).tolist() == [6, 8]
+    loop, lost = got.skipped
+    assert str(lost).endswith("lost.png: there is no such file")
+    assert "loop.png: " in str(loop) and str(loop).endswith("symbolic links")
+    assert sum(len(x) for x, _ in DataLoader(got, 4)) == 14
+    assert sum(map(len, split(got))) == 14
+
+
 # ---- pictures that cannot be read
 
 

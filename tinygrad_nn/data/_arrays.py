@@ -51,7 +51,8 @@ class ArrayDataset:
         return _values(self.x[indices]), self.y[indices]
 
     def subset(self, indices):
-        """The data set of the rows at ``indices``, a copy, as `split` gives them."""
+        """The data set of the rows at ``indices``, a copy, as `split` gives them, or where a
+        mask is true."""
         part = copy.copy(self)
         part.x, part.y = self.x[indices], self.y[indices]
         return part

@@ -91,13 +91,14 @@ class ImageFolder:
         return as_floats(x.transpose(2, 0, 1).copy()), int(self.y[i])
 
     def subset(self, indices):
-        """The data set of the pictures at ``indices``, as `split` gives them.
+        """The data set of the pictures at ``indices``, as `split` gives them, or where a mask,
+        such as ``pets.y == 1``, is true.
 
             train, test = data.split(pets)
             train, test = pets.subset(train), pets.subset(test)
         """
-        part = copy.copy(self)
-        part.y, part.paths = self.y[indices], [self.paths[i] for i in indices]
+        part, rows = copy.copy(self), np.arange(len(self))[indices]
+        part.y, part.paths = self.y[rows], [self.paths[i] for i in rows]
         return part
 
     def __repr__(self):

@@ -10,7 +10,7 @@ from .. import nn
 from .._errors import DataError, ShapeError
 from .._messages import name_of
 from .._modes import no_grad
-from ._feed import ArrayBatches, one_pass, pair, source, used_up, whole
+from ._feed import ArrayBatches, batched, one_pass, pair, source, used_up, whole
 from ._metrics import Averages, bare, resolved
 
 
@@ -37,7 +37,9 @@ def predict(model, data, *, batch_size=256, steps=None):
 
     In evaluation mode and without gradients; the modules' modes are put back. ``data``: an
     array of samples, cut into batches of ``batch_size`` (None: all at once), or a loader or an
-    iterable of batches: arrays, or pairs (x, t) whose targets are left out.
+    iterable of batches: arrays, or pairs (x, t) whose targets are left out. A loader that
+    shuffles or drops a batch is refused: its predictions would not be those of the paths and
+    labels of its data set, row by row.
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> model = tn.nn.Sequential(tn.nn.Linear(3, 2, rng=0), tn.nn.Dropout(0.5))
@@ -46,6 +48,11 @@ def predict(model, data, *, batch_size=256, steps=None):
     """
     if isinstance(data, np.ndarray):
         data = ArrayBatches(data, data, batch_size)
+    batched(data, "predict", "an array")
+    for name in ("shuffle", "drop_last"):
+        if getattr(data, name, False):
+            raise ValueError(f"predict: the loader has {name}=True, and what it gives is not "
+                             f"its data set in order: make one with {name}=False")
     found = []
     with modes_kept(model), no_grad():
         model.eval()
@@ -116,7 +123,8 @@ def validation_source(validation, data, batch_size, steps, loss):
     mine, theirs = _classes(data), _classes(validation)
     if mine is not None and theirs is not None and mine != theirs:
         raise DataError(f"validation: its classes are {', '.join(theirs)}; those of the "
-                        f"training data {', '.join(mine)}")
+                        f"training data {', '.join(mine)}; both need the same ones, in one "
+                        "order")
     if isinstance(data, ArrayBatches) and isinstance(validation, ArrayBatches):
         for name, a, b in (("samples", data.x, validation.x),
                            ("targets", data.t, validation.t)):

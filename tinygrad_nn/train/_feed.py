@@ -49,9 +49,14 @@ def source(data, batch_size, seed=None, what="data"):
     if isinstance(data, (tuple, list)) and len(data) == 2 and all(
             isinstance(a, np.ndarray) and a.ndim for a in data):
         return ArrayBatches(*data, batch_size, seed, what)
+    return batched(data, what, "two arrays (x, t)")
+
+
+def batched(data, what, else_):
+    """``data``, if batches can be had of it; a data set has samples."""
     if not hasattr(data, "batches") and not hasattr(data, "__iter__"):
-        raise TypeError(f"{what}: expected two arrays (x, t), a loader, or another iterable of "
-                        f"batches (x, t), got {type(data).__name__}")
+        raise TypeError(f"{what}: expected {else_}, a loader, or another iterable of batches "
+                        f"(x, t), got {type(data).__name__}")
     return data
 
 
