@@ -1,5 +1,7 @@
 """The sentences of the engine's errors: what was wrong, where, and what to write instead."""
 
+import operator
+
 import numpy as np
 
 from ._errors import NoRuleError, ShapeError
@@ -25,6 +27,17 @@ def line_of(n):
         return "a place that was not noted"
     line = next((line for start, end, line in code.co_lines() if start <= n.lasti < end), "?")
     return f"{code.co_filename}, line {line}"
+
+
+def whole(what, n, least=1):
+    """``n`` as an int, at least ``least``, or an error."""
+    try:
+        n = operator.index(n)
+    except TypeError:
+        raise TypeError(f"{what} must be a whole number, got {n!r}") from None
+    if n < least:
+        raise ValueError(f"{what} must be at least {least}, got {n}")
+    return n
 
 
 def no_rule(fn, top=None):

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from .._errors import DataError
-from ._images import check_size, is_picture, read_image
+from .._messages import whole
+from ._images import is_picture, read_image
 
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 LAYOUT = "one sub-folder of pictures for each class is expected, such as {0}/cats and {0}/dogs"
@@ -67,7 +68,7 @@ def read_folder(folder, size, positive=None, on_unreadable="skip"):
         ImageSet(0: 2 other, 1: 2 cats; x (4, 16, 16, 3), 0 skipped)
     """
     check_policy(on_unreadable)
-    folder, size = Path(folder), check_size(size)
+    folder, size = Path(folder), whole("size", size)
     classes, files = class_files(folder, positive)
     x = np.empty((len(files), size, size, 3), dtype=np.float32)
     y, paths, skipped = [], [], []

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from .._errors import DataError
+from .._messages import whole
 from ._folders import check_every_class, check_policy, class_files, class_indices, counts
-from ._images import as_floats, check_size, decode
+from ._images import as_floats, decode
 
 OVERHEAD = 256                             # bytes of an array beside its values, about
 
@@ -64,7 +65,7 @@ class ImageFolder:
         check_policy(on_unreadable)
         if positive is not None and classes is not None:
             raise ValueError("classes= already says which class is 1: leave positive= out")
-        self.root, self.size, self.grey = Path(root), check_size(size), grey
+        self.root, self.size, self.grey = Path(root), whole("size", size), grey
         self.classes, files = class_files(self.root, positive, classes)
         self.y = np.array([label for label, _ in files], dtype=np.int64)
         self.paths = [path for _, path in files]

@@ -21,7 +21,6 @@ Decisions, with what was measured on a 12-megapixel JPEG read at 64 × 64 (Pillo
   threads, and with a loader reading in the background undo those of whoever else sets some.
 """
 
-import operator
 import os
 import re
 import warnings
@@ -30,6 +29,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .._errors import DataError
+from .._messages import whole
 
 # What counts as a picture. Not Pillow's own list, which has .pdf, .mpg and .h5 in it. HEIC is
 # here although Pillow alone cannot open it: it is then counted as unreadable, not passed over.
@@ -77,7 +77,7 @@ def decode(path, size, grey=False):
 
     uint8, or float32 in 0..1 of a picture that had more, (size, size, 3) or (size, size, 1).
     """
-    size, path = check_size(size), os.fspath(path)
+    size, path = whole("size", size), os.fspath(path)
     try:
         if warnings.filters[:1] != [HIDDEN]:
             warnings.filterwarnings("ignore", module=HIDDEN[3].pattern)
@@ -97,16 +97,6 @@ def is_picture(path):
     """Whether a file counts as a picture: by its suffix, and hidden files never do."""
     name = os.path.basename(path)
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def check_size(size):
-    """``size`` as an int of at least 1; anything else is a ValueError or TypeError."""
-    try:
-        side = operator.index(size)
-    except TypeError:
-        raise TypeError(f"size must be an integer number of pixels; got {size!r}") from None
-    if side < 1: raise ValueError(f"size must be at least 1 pixel; got {size!r}")
-    return side
 
 
 def _pixels(image, size, grey):

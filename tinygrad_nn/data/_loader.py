@@ -12,7 +12,6 @@ the sample index, in the highest word. So the order of an epoch and the augmenta
 are the same after a resumption, for any number of threads and any size of batch.
 """
 
-import operator
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from itertools import islice
 import numpy as np
 
 from .._errors import DataError
+from .._messages import whole
 
 PIECE = 8                                  # samples that a thread prepares before it looks up
 THREADS = "tinygrad_nn-loader"
@@ -59,9 +59,10 @@ class DataLoader:
     def __init__(self, dataset, batch_size=32, shuffle=False, drop_last=False, seed=0, *,
                  augment=None, num_workers=2):
         self.dataset, self.shuffle, self.drop_last = dataset, shuffle, drop_last
-        self.batch_size = None if batch_size is None else _whole("batch_size", batch_size, 1)
-        self.seed, self.augment = _whole("seed", seed, 0), augment
-        self.num_workers, self.epoch = _whole("num_workers", num_workers, 0), 0
+        self.batch_size = None if batch_size is None else whole("batch_size", batch_size)
+        self.seed, self.augment = whole("seed", seed, 0), augment
+        self.num_workers, self.epoch = whole("num_workers", num_workers, 0), 0
+        if self.seed >= 2 ** 64: raise ValueError(f"seed must be below 2 ** 64, got {seed}")
         if not len(dataset): raise DataError("the data set is empty: there is nothing to load")
         if not len(self):
             raise DataError(f"the data set has {len(dataset)} samples, and drop_last leaves no "
@@ -80,8 +81,8 @@ class DataLoader:
 
     def batches(self, epoch, start=0):
         """The batches of one epoch, from number ``start`` on, which costs nothing to reach."""
-        order = self._order(_whole("epoch", epoch, 0))
-        size, start = self.batch_size or len(order), _whole("start", start, 0)
+        order = self._order(whole("epoch", epoch, 0))
+        size, start = self.batch_size or len(order), whole("start", start, 0)
         batches = (order[k * size:(k + 1) * size] for k in range(start, len(self)))
         if self.augment is None and hasattr(self.dataset, "rows"):
             return map(self.dataset.rows, batches)
@@ -140,13 +141,3 @@ def _stacked(samples):
         raise DataError("the samples of a batch must have one shape; got "
                         f"{' and '.join(map(str, shapes[:3]))}")
     return np.stack(x), np.stack(y)
-
-
-def _whole(name, value, least):
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer; got {value!r}") from None
-    if not least <= number < 2 ** 64:
-        raise ValueError(f"{name} must be at least {least} and below 2 ** 64; got {value!r}")
-    return number

@@ -10,9 +10,9 @@ the optimiser's.
 """
 
 import math
-import operator
 
 from .._errors import ShapeError
+from .._messages import whole
 from ._optimizer import Optimizer, checked
 
 
@@ -63,7 +63,7 @@ class StepLR(Schedule):
 
     def __init__(self, optimizer, step_size, gamma=0.1):
         super().__init__(optimizer)
-        self.step_size = _count("StepLR: step_size", step_size)
+        self.step_size = whole("StepLR: step_size", step_size)
         self.gamma = checked("StepLR: gamma", gamma)
 
     def _rate(self, lr, epoch):
@@ -94,7 +94,7 @@ class LinearLR(Schedule):
         self.end_factor = _fraction("LinearLR: end_factor", end_factor)
         if not self.start_factor:
             raise ValueError("LinearLR: start_factor must not be 0, later factors multiply it")
-        self.total_iters = _count("LinearLR: total_iters", total_iters)
+        self.total_iters = whole("LinearLR: total_iters", total_iters)
         optimizer.lr *= self.start_factor
 
     def _factor(self, epoch):
@@ -117,7 +117,7 @@ class CosineAnnealingLR(Schedule):
 
     def __init__(self, optimizer, T_max, eta_min=0.0):
         super().__init__(optimizer)
-        self.T_max = _count("CosineAnnealingLR: T_max", T_max)
+        self.T_max = whole("CosineAnnealingLR: T_max", T_max)
         self.eta_min = checked("CosineAnnealingLR: eta_min", eta_min)
         self.base_lr = optimizer.lr
 
@@ -147,12 +147,12 @@ class OneCycleLR(Schedule):
                  max_momentum=0.95, div_factor=25.0, final_div_factor=1e4):
         super().__init__(optimizer)
         if total_steps is None:
-            total_steps = (_count("OneCycleLR: epochs, without total_steps,", epochs)
-                           * _count("OneCycleLR: steps_per_epoch", steps_per_epoch))
+            total_steps = (whole("OneCycleLR: epochs, without total_steps,", epochs)
+                           * whole("OneCycleLR: steps_per_epoch", steps_per_epoch))
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError("OneCycleLR: anneal_strategy must be 'cos' or 'linear', got "
                              f"{anneal_strategy!r}")
-        self.total_steps = _count("OneCycleLR: total_steps", total_steps)
+        self.total_steps = whole("OneCycleLR: total_steps", total_steps)
         self.top = _fraction("OneCycleLR: pct_start", pct_start) * self.total_steps - 1
         self.anneal_strategy = anneal_strategy
         self.max_lr = checked("OneCycleLR: max_lr", max_lr)
@@ -218,9 +218,9 @@ class ReduceLROnPlateau(Schedule):
                                  f"{value!r}")
         self.mode, self.threshold_mode = mode, threshold_mode
         self.factor = checked("ReduceLROnPlateau: factor", factor, below=1)
-        self.patience = _count("ReduceLROnPlateau: patience", patience, least=0)
+        self.patience = whole("ReduceLROnPlateau: patience", patience, least=0)
         self.threshold = checked("ReduceLROnPlateau: threshold", threshold)
-        self.cooldown = _count("ReduceLROnPlateau: cooldown", cooldown, least=0)
+        self.cooldown = whole("ReduceLROnPlateau: cooldown", cooldown, least=0)
         self.min_lr = checked("ReduceLROnPlateau: min_lr", min_lr)
         self.eps = checked("ReduceLROnPlateau: eps", eps)
         self.best = math.inf if mode == "min" else -math.inf
@@ -272,14 +272,3 @@ def _divisor(what, x):
     if not checked(what, x):
         raise ValueError(f"{what} must not be 0")
     return float(x)
-
-
-def _count(what, n, least=1):
-    """``n`` as an int, at least ``least``, or an error."""
-    try:
-        n = operator.index(n)
-    except TypeError:
-        raise TypeError(f"{what} must be a whole number, got {n!r}") from None
-    if n < least:
-        raise ValueError(f"{what} must be at least {least}, got {n}")
-    return n

@@ -11,9 +11,9 @@ import os
 import numpy as np
 
 from .._errors import DataError
+from .._messages import whole
 from .._safetensors import read, save_weights
 from ._callbacks import Callback, check_folder
-from ._feed import whole
 from ._fingerprint import differences
 
 FORMAT = "1"

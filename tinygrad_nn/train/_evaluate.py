@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import nn
 from .._errors import DataError, ShapeError
-from .._messages import name_of
+from .._messages import name_of, whole
 from .._modes import no_grad
-from ._feed import ArrayBatches, batched, one_pass, pair, source, used_up, whole
+from ._feed import ArrayBatches, batched, one_pass, pair, source, used_up
 from ._metrics import Averages, bare, resolved
 
 

@@ -5,11 +5,10 @@ loaders draw their order from seed and pass), so a number and an offset say wher
 and that is all that a checkpoint has to keep of its data.
 """
 
-import operator
-
 import numpy as np
 
 from .._errors import DataError, ShapeError
+from .._messages import whole
 
 
 class ArrayBatches:
@@ -134,14 +133,3 @@ class Feed:
         if not used_up(self.data) and hasattr(self.iterator, "close"):
             self.iterator.close()
         self.iterator = None
-
-
-def whole(what, n):
-    """``n`` as an int, at least 1, or an error."""
-    try:
-        n = operator.index(n)
-    except TypeError:
-        raise TypeError(f"{what} must be a whole number, got {n!r}") from None
-    if n < 1:
-        raise ValueError(f"{what} must be at least 1, got {n}")
-    return n

@@ -2,12 +2,13 @@
 
 import contextlib
 
+from .._messages import whole
 from ..nn import Module
 from ..optim import Optimizer
 from ._callbacks import Callback
 from ._checkpoint import Checkpoint
 from ._evaluate import modes_kept, tried, validation_source
-from ._feed import Feed, source, whole
+from ._feed import Feed, source
 from ._interrupt import CtrlC
 from ._metrics import resolved
 from ._progress import EpochLines

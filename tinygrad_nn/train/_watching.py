@@ -3,9 +3,9 @@
 import math
 import os
 
+from .._messages import whole
 from .._safetensors import save_weights
 from ._callbacks import Callback, check_folder, check_name
-from ._feed import whole
 
 
 class Watching(Callback):
