@@ -221,6 +221,50 @@ def test_a_checkpoint_changes_nothing_in_the_run_itself(tmp_path, uninterrupted)
     check_same(one.outcome(), uninterrupted)
 
 
+def test_pictures_that_a_loader_changes_come_again_as_they_were(tmp_path):
+    """Threads, a random order, augmentation, batch norm, dropout and a schedule by steps."""
+    rng, change = np.random.default_rng(7), tn.data.augment
+    pixels = rng.integers(0, 256, (22, 8, 8, 3), np.uint8)
+    samples = tn.data.ArrayDataset(pixels, np.arange(22) % 2)
+    augment = change.Compose([change.RandomHorizontalFlip(), change.RandomAffine(9, (0.1, 0.1)),
+                              change.RandomResizedCrop(6), change.ColorJitter(0.2, 0.2)])
+
+    def run(name, seed, kill=10 ** 9):
+        rng, loader = np.random.default_rng(seed), tn.data.DataLoader(
+            samples, 4, shuffle=True, drop_last=True, seed=5, augment=augment)
+        model = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1, rng=rng), nn.BatchNorm2d(4), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Dropout(0.3, rng=rng), nn.Flatten(), nn.Linear(36, 2, rng=rng))
+        opt = optim.Adam(model.parameters())
+        cycle = optim.OneCycleLR(opt, 0.02, epochs=4, steps_per_epoch=len(loader))
+        history = train.fit(model, loader, nn.cross_entropy, opt, 4, progress=False, callbacks=[
+            train.Schedule(cycle, per="step"), KillAt(kill, "step"), train.Checkpoint(
+                tmp_path / f"{name}.safetensors", every_steps=3, resume=True)])
+        return history, model.state_dict(), opt.state_dict(), rng.bit_generator.state
+    want = run("whole", 0)
+    assert len(set(want[0]["loss"])) == 4
+    for seed, kill in enumerate((4, 8, 10, 17)):        # killed four times on its way
+        with pytest.raises(Killed):
+            run("killed", seed, kill)
+    np.testing.assert_equal(run("killed", 99), want)
+
+
+def test_a_compiled_run_goes_on_like_one_that_is_not(tmp_path, uninterrupted):
+    with pytest.raises(Killed):
+        Everything(tmp_path, more=[KillAt(13, "step")]).fit(compile=True)
+    check_same(Everything(tmp_path).fit(compile=True).outcome(), uninterrupted)
+
+
+def test_what_cannot_be_kept_is_said_before_the_first_step(tmp_path):
+    class Keeping(train.Callback):
+        def __init__(self, kept): self.kept = kept
+        def state_dict(self): return self.kept
+    for kept, said in (({"f": {"g": [print]}}, "0.f.g.0 is <built-in function print"),
+                       ({"a": {3: 1}}, "callbacks.0.a has a key 3")):
+        with pytest.raises(TypeError, match=said):
+            fit_line(tmp_path / "a.safetensors", more=[KillAt(0, "update"), Keeping(kept)])
+
+
 # ---------------------------------------------------------------- the files
 
 def test_the_predecessor_stays_and_takes_over(tmp_path, uninterrupted, capsys):

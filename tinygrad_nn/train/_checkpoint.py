@@ -50,6 +50,7 @@ class Checkpoint(Callback):
     def on_start(self, run):
         check_folder("Checkpoint", self.path)
         here = run.fingerprint                  # of the beginning: nothing is loaded yet
+        _without_arrays(run.state_dict(), "", {})       # what cannot be kept is said now
         if self.resume:
             self._resume(run, here)
 
@@ -107,7 +108,8 @@ def _beside(path, word):
 # ---------------------------------------------------------------- trees in files
 
 def write_tree(path, tree):
-    """Write dicts by name, lists, numbers, strings, None and arrays to one file."""
+    """Write dicts by name, lists, numbers, strings, None and arrays to one file; `TypeError`
+    names anything else."""
     arrays = {}
     text = json.dumps(_without_arrays(tree, "", arrays))
     save_weights(path, arrays, {"checkpoint": FORMAT, "state": text})
@@ -124,6 +126,9 @@ def read_tree(path):
 def _without_arrays(tree, name, arrays):
     """The tree with each array moved to ``arrays``, and its name there in its place."""
     if isinstance(tree, dict):
+        wrong = [k for k in tree if not isinstance(k, str)]
+        if wrong:
+            raise TypeError(f"a checkpoint keeps dicts by name; {name} has a key {wrong[0]!r}")
         dot = name and name + "."
         return {k: _without_arrays(v, f"{dot}{k}", arrays) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)):
@@ -131,7 +136,11 @@ def _without_arrays(tree, name, arrays):
     if isinstance(tree, np.ndarray):
         arrays[name] = tree
         return {"$array": name, "axes": _axes(tree)}
-    return tree.item() if isinstance(tree, np.generic) else tree
+    tree = tree.item() if isinstance(tree, np.generic) else tree
+    if tree is None or isinstance(tree, (bool, int, float, str)):
+        return tree
+    raise TypeError("a checkpoint keeps numbers, strings, lists, dicts by name and arrays; "
+                    f"{name} is {tree!r}")
 
 
 def _with_arrays(tree, arrays):
