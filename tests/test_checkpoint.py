@@ -487,6 +487,11 @@ def test_wrong_settings(tmp_path):
         train.Checkpoint("x", every_steps=0)
     with pytest.raises(FileNotFoundError, match=r"Checkpoint: there is no folder .*nowhere"):
         fit_line(tmp_path / "nowhere" / "a.safetensors")
+    (tmp_path / "runs").mkdir()
+    for callback in (train.Checkpoint(tmp_path / "runs"), train.SaveBest(tmp_path / "runs")):
+        with pytest.raises(IsADirectoryError, match="runs is a folder: name a file"):
+            fit_line(tmp_path / "a.safetensors", more=[callback])
+    assert [f.name for f in tmp_path.iterdir()] == ["runs"]
     file = tmp_path / "a.safetensors"
     with pytest.raises(ValueError, match="only one Checkpoint can resume"):
         fit_line(file, more=[train.Checkpoint(file, resume=True)])

@@ -352,6 +352,24 @@ def test_ctrl_c_within_the_update_leaves_no_half_of_it():
     np.testing.assert_equal(got, want)
 
 
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(("ctrl_c", "kind"), [(False, ZeroDivisionError),
+                                              (True, KeyboardInterrupt)])
+def test_a_callback_that_fails_leaves_what_was_between_two_steps(compile, ctrl_c, kind):
+    """Also where the step is a program, as it is from the third call on."""
+
+    class Stop(train.Callback):
+        def on_gradients(self, run):
+            if run.steps == 3:
+                _ = signal.raise_signal(signal.SIGINT) if ctrl_c else 1 / 0
+    model = nn.Sequential(network())
+    opt = optim.Adam(model.parameters())
+    with pytest.raises(kind):
+        train.fit(model, (X, LABELS), nn.cross_entropy, opt, 1, batch_size=10, progress=False,
+                  callbacks=[Stop()], compile=compile)
+    np.testing.assert_equal(state_of(model, opt), steps_by_hand(3 + ctrl_c, 9))
+
+
 def test_ctrl_c_while_data_are_read_is_at_once():
     def batches():
         yield X[:10], LABELS[:10]

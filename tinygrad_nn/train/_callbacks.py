@@ -194,8 +194,12 @@ def _finite(a):
 
 
 def check_folder(who, path):
-    """Raise where there is no folder for a file, before there is something to write."""
+    """Raise where there is no folder for a file, or one in its place, before there is something
+    to write."""
     folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{who}: {path} is a folder: name a file, "
+                                f"{os.path.join(path, 'run.safetensors')}")
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"{who}: there is no folder {folder} for {path}")
 

@@ -36,6 +36,19 @@ class Checkpoint(Callback):
     its number.
 
     The weights can be had without a run: they are the arrays "model.…" of the file.
+
+    >>> import tempfile, numpy as np, tinygrad_nn as tn
+    >>> path, x = tempfile.mkdtemp() + "/run.safetensors", np.ones((8, 1), np.float32)
+    >>> def run(epochs):
+    ...     model = tn.nn.Linear(1, 1, rng=0)
+    ...     opt = tn.optim.SGD(model.parameters(), lr=0.1)
+    ...     return tn.train.fit(model, (x, x), tn.nn.mse_loss, opt, epochs,
+    ...                         callbacks=[tn.train.Checkpoint(path, resume=True)])
+    >>> history = run(1)                                        # doctest: +ELLIPSIS
+    epoch 1 of 1: loss ...
+    >>> history = run(2)                                        # doctest: +ELLIPSIS
+    Going on after epoch 1 of ...
+    epoch 2 of 2: loss ...
     """
 
     def __init__(self, path, every=1, every_steps=None, resume=False):

@@ -48,6 +48,13 @@ class EarlyStopping(Watching):
     for others, or what ``mode`` says ("min", "max"). The best weights are put back (buffers
     too) whether or not it stopped early; ``best_epoch`` and ``best`` say when and what it was.
     The optimiser stays where the last epoch left it.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> x, model = np.ones((8, 1), np.float32), tn.nn.Linear(1, 1, rng=0)
+    >>> stop = tn.train.EarlyStopping("loss", patience=2, min_delta=10.0)
+    >>> len(tn.train.fit(model, (x, x), tn.nn.mse_loss, tn.optim.SGD(model.parameters()), 50,
+    ...                  callbacks=[stop], progress=False)), stop.best_epoch
+    (3, 1)
     """
 
     def __init__(self, monitor="val_loss", patience=5, min_delta=0.0, mode=None):
