@@ -97,7 +97,9 @@ def test_killed_while_it_writes(call, which, tmp_path, monkeypatch, uninterrupte
         m.setattr(os, "unlink", lambda path: None)
         with pytest.raises(Killed):
             Everything(tmp_path).fit()
+    (tmp_path / ".mine.part").touch()
     check_same(Everything(tmp_path).fit().outcome(), uninterrupted)
+    assert [f.name for f in tmp_path.glob("*.part")] == [".mine.part"]     # theirs are gone
 
 
 def process(folder):

@@ -1,8 +1,10 @@
 """Writing files so that a failure half way leaves what was there."""
 
 import contextlib
+import glob
 import os
 import secrets
+import zlib
 
 
 @contextlib.contextmanager
@@ -15,7 +17,7 @@ def replacing(path):
     replaced.
     """
     target = os.path.realpath(path)
-    part = os.path.join(os.path.dirname(target), f".{secrets.token_hex(8)}.part")
+    part = f"{_start(target)}{secrets.token_hex(8)}.part"
     try:
         with open(part, "xb") as f:
             yield f
@@ -26,3 +28,16 @@ def replacing(path):
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
+
+
+def remove_parts(path):
+    """Delete what killed processes left of files that were to take the place of ``path``."""
+    for part in glob.glob(glob.escape(_start(os.path.realpath(path))) + "*.part"):
+        os.unlink(part)
+
+
+def _start(target):
+    """How the names beside ``target`` begin: a sum stands for its name, which may be so long
+    that nothing can be added to it."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{zlib.crc32(os.fsencode(name)):08x}-")

@@ -11,6 +11,7 @@ import os
 import numpy as np
 
 from .._errors import DataError
+from .._files import remove_parts
 from .._messages import whole
 from .._safetensors import read, save_weights
 from ._callbacks import Callback, check_folder
@@ -62,6 +63,7 @@ class Checkpoint(Callback):
 
     def on_start(self, run):
         check_folder("Checkpoint", self.path)
+        remove_parts(_beside(self.path, "new"))
         here = run.fingerprint                  # of the beginning: nothing is loaded yet
         _without_arrays(run.state_dict(), "", {})       # what cannot be kept is said now
         if self.resume:

@@ -3,6 +3,7 @@
 import math
 import os
 
+from .._files import remove_parts
 from .._messages import whole
 from .._safetensors import save_weights
 from ._callbacks import Callback, check_folder, check_name
@@ -101,6 +102,7 @@ class SaveBest(Watching):
     def on_start(self, run):
         super().on_start(run)
         check_folder("SaveBest", self.path)
+        remove_parts(self.path)
 
     def on_epoch(self, run):
         if self.better(run, self.best):
