@@ -318,6 +318,19 @@ def test_a_network_learns_shapes():
     assert all(p.dtype == np.float32 for p in model.parameters())
 
 
+@pytest.mark.parametrize("layer", [
+    nn.Dropout(np.float64(0.5), rng=0), nn.LeakyReLU(np.float64(0.5)), nn.ELU(np.float64(0.5)),
+    nn.BatchNorm1d(3, np.float64(0.5), np.float64(0.5)), nn.LayerNorm(3, np.float64(0.5)),
+    nn.GroupNorm(1, 3, np.float64(0.5)), nn.Softmax(np.int64(1)),
+    nn.Linear(np.int64(3), np.int64(3))], ids=repr)
+def test_settings_that_are_numbers_of_numpys_do_not_promote(layer):
+    x = RNG.standard_normal((4, 3)).astype(np.float32)
+    for training in (True, False):
+        y, tangent = tn.jvp(layer.train(training), (x,), (x,))
+        assert layer(Tensor(x)).dtype == y.dtype == tangent.dtype == np.float32
+    assert all(b.dtype == np.float32 for b in layer.buffers() if b.ndim)
+
+
 def test_all_layers_stay_in_float32():
     model = nn.Sequential(nn.Conv2d(3, 4, 3, rng=0), nn.BatchNorm2d(4), nn.ReLU(),
                           nn.AvgPool2d(2), nn.GroupNorm(2, 4), nn.MaxPool2d(2, 1),

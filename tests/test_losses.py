@@ -150,6 +150,8 @@ def test_settings_of_double_precision_do_not_promote():
             nn.mse_loss(x, np.ones(2)), nn.nll_loss(z, [0, 1], weight=np.ones(3)),
             tn.leaky_relu(x, one), tn.elu(x, one)):
         assert loss.dtype == np.float32
+    for f in (tn.leaky_relu, tn.elu):
+        assert tn.jvp(lambda x, f=f: f(x, one), (x.data,), (x.data,))[1].dtype == np.float32
 
 
 def test_lists_and_integers_are_predictions_too():

@@ -17,7 +17,7 @@ class LeakyReLU(Module):
     """x where it is positive, ``negative_slope * x`` elsewhere."""
 
     def __init__(self, negative_slope=0.01):
-        self.negative_slope = negative_slope
+        self.negative_slope = float(negative_slope)
 
     def forward(self, x):
         return leaky_relu(x, self.negative_slope)
@@ -30,7 +30,7 @@ class ELU(Module):
     """x where it is positive, ``alpha * (exp(x) - 1)`` elsewhere."""
 
     def __init__(self, alpha=1.0):
-        self.alpha = alpha
+        self.alpha = float(alpha)
 
     def forward(self, x):
         return elu(x, self.alpha)

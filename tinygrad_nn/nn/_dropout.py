@@ -31,7 +31,7 @@ class Dropout(Module):
     def __init__(self, p=0.5, *, rng=None):
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p must be a probability, within 0..1, got {p!r}")
-        self.p, self.rng = p, np.random.default_rng(rng)
+        self.p, self.rng = float(p), np.random.default_rng(rng)
 
     def forward(self, x):
         if not self.training or self.p == 0:

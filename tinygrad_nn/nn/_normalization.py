@@ -18,7 +18,7 @@ class _Norm(Module):
     def __init__(self, shape, eps, weight, bias, dtype):
         if not eps > 0:
             raise ValueError(f"{type(self).__name__}: eps must be positive, got {eps!r}")
-        self.eps = eps
+        self.eps = float(eps)                   # a float64 of NumPy's would promote
         self.weight = Tensor(np.ones(shape, dtype)) if weight else None
         self.bias = Tensor(np.zeros(shape, dtype)) if bias else None
 
@@ -52,7 +52,7 @@ class _BatchNorm(_Norm):
         super().__init__(num_features, eps, affine, affine, dtype)
         if not 0 <= momentum <= 1:
             raise ValueError(f"{name}: momentum must be within 0..1, got {momentum!r}")
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.register_buffer("running_mean", np.zeros(num_features, dtype))
         self.register_buffer("running_var", np.ones(num_features, dtype))
         self.register_buffer("num_batches_tracked", np.array(0))

@@ -198,9 +198,9 @@ select(_where_positive, lambda g, b: _where_positive(g, b), None)
 elementwise(sigmoid, lambda y: y * (1 - y))
 elementwise(softplus, lambda x: sigmoid(x))
 elementwise(leaky_relu, lambda g, x, negative_slope=0.01:
-            np.where(np.greater(x, 0), g, negative_slope * g))
+            np.where(np.greater(x, 0), g, float(negative_slope) * g))
 elementwise(elu, lambda x, alpha=1.0: np.where(
-    np.greater(x, 0), 1.0, alpha * np.exp(np.where(np.less(x, 0), x, 0.0))))
+    np.greater(x, 0), 1.0, float(alpha) * np.exp(np.where(np.less(x, 0), x, 0.0))))
 elementwise(silu, _silu_slope)
 elementwise(gelu, _gelu_slope)
 
