@@ -197,6 +197,18 @@ def test_what_is_kept_for_the_backward_pass_is_one_array():
     del y
 
 
+@pytest.mark.parametrize("layer, shape", [
+    (nn.LayerNorm(3, **F64), (0, 3)), (nn.LayerNorm(3, **F64), (2, 0, 3)),
+    (nn.GroupNorm(2, 4, **F64), (0, 4, 2)), (nn.BatchNorm1d(3, **F64).eval(), (0, 3))])
+def test_an_empty_batch_stays_empty(layer, shape):
+    x = Tensor(np.ones(shape))
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == shape
+    assert all((p.grad == 0).all() for p in layer.parameters())
+    assert tn.jvp(layer, (x.data,), (x.data,))[1].shape == shape
+
+
 # ---------------------------------------------------------------- settings and errors
 
 def test_what_they_say_of_themselves():

@@ -6,6 +6,8 @@ batch norm of 4 M floats, forward and backward). The derivatives are those of Io
 *Batch Normalization* (2015), section 3, with ``eps`` in its place.
 """
 
+import math
+
 import numpy as np
 
 from .._core import primitive
@@ -31,7 +33,7 @@ def standardize(x, axes, eps):
 
 def _vjp(g, y, axes, eps):
     (g, g_mean, g_var), (y, _, var) = g, y
-    r, n = 1 / np.sqrt(var + eps), y.size // var.size
+    r, n = 1 / np.sqrt(var + eps), math.prod(y.shape[a] for a in axes)
     shift = g_mean - r * np.sum(g, axis=axes, keepdims=True)
     slope = 2 * g_var / r - r * np.sum(g * y, axis=axes, keepdims=True)
     return r * g + slope / n * y + shift / n
