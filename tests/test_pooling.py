@@ -1,6 +1,7 @@
 """Pooling against loops, finite differences and PyTorch; what it keeps, what it refuses."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -106,7 +107,9 @@ def test_torch_agrees(drawn):
     if not x.size:
         return
     for ours, theirs in ((nn.max_pool2d, torch.nn.functional.max_pool2d),
-                         (nn.avg_pool2d, torch.nn.functional.avg_pool2d)):
+                         (nn.avg_pool2d, torch.nn.functional.avg_pool2d),
+                         (partial(nn.avg_pool2d, count_include_pad=False), partial(
+                             torch.nn.functional.avg_pool2d, count_include_pad=False))):
         t, leaf = Tensor(x), torch.tensor(x.copy(), requires_grad=True)
         y, want = ours(t, *how), theirs(leaf, *how)
         g = RNG.standard_normal(y.shape)
@@ -210,6 +213,14 @@ def test_dtypes_stay(dtype, f, how):
     same(t.grad, wide.grad, rtol=rounding, atol=rounding)
     whole = RNG.integers(-9, 9, (2, 3, 6, 6))
     np.testing.assert_array_equal(nn.max_pool2d(whole, 2), nn.max_pool2d(whole + 0.0, 2))
+
+
+def test_averages_of_pixels_that_are_integers_do_not_overflow():
+    x = RNG.integers(0, 256, (2, 3, 6, 6)).astype(np.uint8)
+    for f in (lambda x: nn.avg_pool2d(x, 3, 2, 1), lambda x: nn.adaptive_avg_pool2d(x, (2, 4)),
+              lambda x: nn.avg_pool2d(x, 3, 2, 1, count_include_pad=False)):
+        same(f(x), f(x.astype(float)))
+        same(f(x > 99), f((x > 99).astype(float)))
 
 
 def test_windows_of_more_than_255_cells():

@@ -102,9 +102,9 @@ def put(g, chosen, image, kernel, stride, padding):
 
 
 def total(x, kernel, stride, padding):
-    """The sum of each window."""
+    """The sum of each window; of integers as floats, since those of pixels overflow."""
     cells = Cells(x.shape[2:], kernel, stride, padding)
-    y = np.zeros((*x.shape[:2], *cells.out), x.dtype)
+    y = np.zeros((*x.shape[:2], *cells.out), x.dtype if x.dtype.kind == "f" else float)
     for x_block, sums in cells.blocks(*map(planes, (x, y))):
         for _, at, pixels in cells:
             sums[at] += x_block[pixels]
