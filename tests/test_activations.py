@@ -192,6 +192,22 @@ def test_layers(text):
     assert tn.gradcheck(layer, x.astype(float), order=2)
 
 
+@pytest.mark.parametrize("dim", [2, -3])
+def test_softmax_over_an_axis_that_is_none_is_named_with_its_path(dim):
+    with pytest.raises(tn.ShapeError, match=rf"^0: Softmax\(dim={dim}\): there is no such axis "
+                       r"in shape \(4, 3\)"):
+        nn.Sequential(nn.Softmax(dim))(np.ones((4, 3)))
+    assert nn.Softmax()(3.0) == 1
+
+
+@pytest.mark.parametrize("f", [tn.softmax, tn.log_softmax, tn.logsumexp])
+def test_integers_count_as_floats(f):
+    z = A([[1, 2], [3, -4]])
+    for kind in (int, np.uint8, np.bool_):
+        np.testing.assert_array_equal(f(z.astype(kind)), f(z.astype(kind).astype(float)))
+    np.testing.assert_array_equal(f(z.tolist()), f(z))
+
+
 @pytest.mark.parametrize("wrong", ["erf", None, True])
 def test_gelu_refuses_other_approximations(wrong):
     for use in (lambda: nn.GELU(wrong), lambda: tn.gelu(X, wrong),

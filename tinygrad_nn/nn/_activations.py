@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._errors import ShapeError
 from ..rules import elu, gelu, leaky_relu, relu, sigmoid, silu, softmax, softplus
 from ._module import Module
 
@@ -65,7 +66,7 @@ class SiLU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(x)), elementwise."""
+    """log(1 + exp(x)), elementwise; exact, while PyTorch's takes x for it beyond 20."""
 
     def forward(self, x):
         return softplus(x)
@@ -92,6 +93,9 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, x):
+        n = max(np.ndim(x), 1)
+        if not -n <= self.dim < n:
+            raise ShapeError(f"{self!r}: there is no such axis in shape {np.shape(x)}")
         return softmax(x, axis=self.dim)
 
     def _settings(self):

@@ -133,11 +133,18 @@ def _gate_slope(x, approximate):
 @primitive
 def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))) over ``axis`` (int, tuple or None for all), without overflow."""
+    x = _floats(x)
     top = np.max(x, axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, np.zeros_like(top))
     with np.errstate(divide="ignore"):           # log(0) = -inf is the value where all are -inf
         y = np.log(np.sum(np.exp(x - top), axis, keepdims=True)) + top
     return y if keepdims else np.squeeze(y, axis)
+
+
+def _floats(x):
+    """A plain array: -inf, the top of nothing, is no integer."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(float)
 
 
 @primitive
@@ -167,14 +174,14 @@ def below_top(x, axis):
 @primitive
 def softmax(x, axis=-1):
     """exp(x) / sum(exp(x)) over ``axis``, without overflow; sums to 1."""
-    e = np.exp(below_top(x, axis))
+    e = np.exp(below_top(_floats(x), axis))
     return e / np.sum(e, axis, keepdims=True)
 
 
 @primitive
 def log_softmax(x, axis=-1):
     """log(softmax(x)) over ``axis``, exact where softmax itself rounds to 0."""
-    z = below_top(x, axis)
+    z = below_top(_floats(x), axis)
     z -= np.log(np.sum(np.exp(z), axis, keepdims=True))
     return z
 
