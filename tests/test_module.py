@@ -389,7 +389,8 @@ def test_an_error_names_the_path_of_the_layer():
 
 @pytest.mark.parametrize("error", [
     tn.ShapeError("no"), tn.DataError("no", "a/b"), tn.NoRuleError("no"), ValueError("no"),
-    TypeError("no"), IndexError("no"), tn.NonFiniteError("no"), tn.DetachError("no")])
+    TypeError("no"), IndexError("no"), AttributeError("no"), tn.NonFiniteError("no"),
+    tn.DetachError("no")])
 def test_an_error_keeps_its_type_and_gets_the_layers_name_once(error):
     net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Sequential(Failing(error))))
     for _ in range(2):
@@ -437,6 +438,13 @@ def test_errors_of_the_engine_within_a_layer():
     with tn.debug_nans(), np.errstate(all="ignore"), pytest.raises(
             tn.NonFiniteError, match=r"^0 \(Root\(\)\): np\.sqrt in .* gave nan"):
         nn.Sequential(Root())(-1.0)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(2, 1), nn.LayerNorm(2), nn.BatchNorm1d(2)])
+def test_a_list_in_place_of_an_array_names_the_layer(layer):
+    with pytest.raises(AttributeError) as error:
+        nn.Sequential(layer)([[1.0, 2.0], [3.0, 5.0]])
+    assert str(error.value).startswith(f"0 ({layer!r}): 'list' object has no attribute")
 
 
 def test_a_layer_that_is_no_attribute_is_passed_over():

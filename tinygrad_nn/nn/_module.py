@@ -19,7 +19,8 @@ from ._config import arguments_of
 from ._paths import replaced, say_where, walk
 from ._state import fitted, plain
 
-NAMED = (TinygradError, ValueError, TypeError, IndexError, NotImplementedError)
+NAMED = (TinygradError, ValueError, TypeError, IndexError, AttributeError,
+         NotImplementedError)
 
 
 @dataclass(frozen=True)
