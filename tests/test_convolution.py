@@ -55,7 +55,8 @@ def naive_gradients(g, x, w, how):
 def convolutions(draw, most=3):
     """(x, w, b, settings of conv2d, settings in full): small, and of any kind."""
     one_or_two, small, none_to_two = map(st.integers, (1, 1, 0), (2, most, 2))
-    groups, channels, each = (draw(one_or_two) for _ in range(3))
+    groups = draw(st.integers(1, 3))
+    channels, each = draw(one_or_two), draw(one_or_two)
     kernel, stride = ((draw(small), draw(small)) for _ in range(2))
     dilation, pad = (draw(one_or_two), draw(one_or_two)), (draw(none_to_two), draw(none_to_two))
     n = draw(none_to_two)

@@ -27,10 +27,9 @@ class Conv2d(Module):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1,
                  groups=1, bias=True, *, rng=None, dtype=np.float32):
-        sizes = [whole(f"Conv2d: {name}", n) for name, n in (
-            ("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups))]
-        for name, n in zip(("in_channels", "out_channels"), sizes, strict=False):
-            if n % groups:
+        whole("Conv2d: groups", groups)
+        for name, n in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if whole(f"Conv2d: {name}", n) % groups:
                 raise ValueError(f"Conv2d: {name}={n} does not divide into groups={groups}")
         kernel = pair("Conv2d: kernel_size", kernel_size)
         self.stride = pair("Conv2d: stride", stride)

@@ -7,6 +7,7 @@ import numpy as np
 from .._errors import ShapeError
 from .._tensor import Tensor
 from ..rules import dense
+from ..rules._windows import whole
 from ._module import Module
 
 
@@ -15,12 +16,15 @@ class Linear(Module):
 
     ``weight`` (out, in) and ``bias`` (out,) start uniform in ±1/sqrt(in_features), as in
     PyTorch. ``rng``: a seed or a NumPy Generator; ``dtype``: of the parameters.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.nn.Linear(3, 2, rng=0)(np.ones((5, 3), np.float32)).shape
+    (5, 2)
     """
 
     def __init__(self, in_features, out_features, bias=True, *, rng=None, dtype=np.float32):
-        for name, n in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(n, (int, np.integer)) or n < 1:
-                raise ValueError(f"Linear: {name} must be a positive integer, got {n!r}")
+        whole("Linear: in_features", in_features)
+        whole("Linear: out_features", out_features)
         rng = np.random.default_rng(rng)
         bound = 1 / np.sqrt(in_features)
 
