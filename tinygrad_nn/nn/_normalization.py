@@ -119,6 +119,11 @@ class LayerNorm(_Norm):
 
     ``weight`` and ``bias`` have that shape; ``elementwise_affine=False`` leaves out both,
     ``bias=False`` the second. Ba, Kiros and Hinton, *Layer Normalization* (2016).
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.nn.LayerNorm(2)(np.array([[1.0, 5.0], [3.0, -3.0]])).data.round(3)
+    array([[-1.,  1.],
+           [ 1., -1.]])
     """
 
     switch = "elementwise_affine"
@@ -150,6 +155,10 @@ class GroupNorm(_Norm):
 
     ``num_groups`` divides ``num_channels``; ``weight`` and ``bias`` are (C,), unless
     ``affine=False``. Wu and He, *Group Normalization* (2018).
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.nn.GroupNorm(2, 4)(np.array([[1.0, 5.0, 3.0, -3.0]])).data.round(3)
+    array([[-1.,  1.,  1., -1.]])
     """
 
     def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, *, dtype=np.float32):

@@ -37,6 +37,11 @@ def avg_pool2d(x, kernel_size, stride=None, padding=0, *, count_include_pad=True
     """The average of each window of images (N, C, H, W); arguments as in `max_pool2d`.
 
     Padding counts as zeros, or not at all with ``count_include_pad=False``.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.nn.avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)[0, 0]
+    array([[ 2.5,  4.5],
+           [10.5, 12.5]])
     """
     found = _fitting("avg_pool2d", x, kernel_size, stride, padding)
     if count_include_pad:
@@ -50,6 +55,10 @@ def adaptive_avg_pool2d(x, output_size):
 
     ``output_size``: an int or a pair for rows and columns. Part ``i`` of ``n`` reaches from
     ``floor(i H / n)`` to ``ceil((i + 1) H / n)``, as in PyTorch.
+
+    >>> import numpy as np, tinygrad_nn as tn
+    >>> tn.nn.adaptive_avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), (1, 2))[0, 0]
+    array([[6.5, 8.5]])
     """
     images("adaptive_avg_pool2d", x)
     rows, columns = pair("adaptive_avg_pool2d: output_size", output_size)
