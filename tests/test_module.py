@@ -447,6 +447,18 @@ def test_a_list_in_place_of_an_array_names_the_layer(layer):
     assert str(error.value).startswith(f"0 ({layer!r}): 'list' object has no attribute")
 
 
+def test_a_subclass_of_a_layer_that_forgot_super_init_says_so():
+    class Half(nn.Linear):
+        def __init__(self):
+            self.more = 1
+    with pytest.raises(AttributeError, match=r"^0 \(Half\): 'Half' object has no attribute "
+                       r"'weight': does Half\.__init__ call super\(\)\.__init__\(…\)\?$"):
+        nn.Sequential(Half())(X)
+    assert not hasattr(nn.Sequential(Half()), "more") and copy.deepcopy(Half()).more == 1
+    with pytest.raises(AttributeError, match=r"^'Linear' object has no attribute 'wieght'$"):
+        nn.Linear(3, 2).wieght  # noqa: B018
+
+
 def test_a_layer_that_is_no_attribute_is_passed_over():
     hidden = nn.Linear(3, 2)
     net = nn.Sequential(nn.Sequential(lambda x: hidden(x)))

@@ -92,6 +92,14 @@ class Module:
                                 "class: all instances would share it and parameters() would "
                                 "leave it out; assign it in __init__, to self")
 
+    def __getattr__(self, name):
+        """Raises: only called for an attribute that there is not."""
+        makers = [c for c in type(self).__mro__ if "__init__" in vars(c)]
+        hint = (f": does {makers[0].__name__}.__init__ call super().__init__(…)?"
+                if len(makers) > 3 else "")             # its own, a layer's, Module's, object's
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}",
+                             name=name, obj=self)
+
     def forward(self, *args, **kwargs):
         """The output of the module; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward()")

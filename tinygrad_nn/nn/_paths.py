@@ -44,6 +44,9 @@ def say_where(error, module):
             break
     error._layer = layer, module, path, message
     if path:
-        title = layer._title()
+        try:
+            title = layer._title()
+        except AttributeError:              # half built
+            title = type(layer).__name__
         title = "" if message.startswith(title) else f" ({title})"
         error.args = (f"{path}{title}: {message}",)
