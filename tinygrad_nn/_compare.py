@@ -59,11 +59,15 @@ def _form(template):
 
 
 def _unlike(a, b, names):
-    """Sentences on the constants and shapes that differ in two equations of one function."""
+    """Sentences on the constants and shapes that differ in two equations of one function, and
+    on arrays that are no constants."""
     for one, two in zip((*a.args, *a.kwargs.values()), (*b.args, *b.kwargs.values()),
                         strict=False):
         if not _equal(one, two, names):
             yield f"got {text(one)} in the first call and {text(two)} in the second"
+        elif isinstance(one, np.ndarray) and one is two:
+            yield (f"got an array of shape {one.shape} from where compile does not look (it "
+                   "sees arguments, variables, attributes by their names, lists and dicts)")
     if a.args and len(a.args) != len(b.args):
         yield f"got {len(a.args)} arguments in the first call, {len(b.args)} in the second"
     for one, two in zip(a.outs, b.outs, strict=False):

@@ -3,16 +3,17 @@
 A function is looked through like this: its arguments, its closure, its defaults, the globals
 that its code names, the object that it is a method of, functions of one's own that it names; in
 lists, tuples, dicts, leaf Tensors and objects with a ``state_dict`` (modules, optimisers)
-everything; in other objects of one's own classes the attributes that the code names. Every
+everything; of other objects, functions and classes the attributes that the code names. Every
 array found has a `Place`, where it can be read and replaced. All else is told in `tokens`,
 hashable: two calls with equal tokens run the same code on arrays of the same shapes. `checks`
 are Python conditions on bound objects that tell quickly that nothing has been exchanged since.
 """
 
 import functools
+import operator
 import sys
 import types
-from operator import setitem
+from collections import deque
 
 import numpy as np
 
@@ -20,6 +21,10 @@ from ._symbol import Draws, Symbol
 from ._tensor import Tensor
 
 LIBRARIES = {"numpy", "tinygrad_nn", *sys.stdlib_module_names}
+UNNAMED = {"forward", "__getattr__", "__iter__", "__next__", "__len__", "__enter__", "__exit__",
+           *(n for n in dir(operator) if n.startswith("__") and callable(vars(operator)[n]))}
+UNNAMED -= {"__eq__", "__ne__"}         # those of a dataclass name everything that it has
+CONTAINERS = (list, dict, deque)
 PLAIN = (bool, int, float, complex, str, bytes, np.dtype, type(None), type(Ellipsis), slice)
 
 
@@ -51,6 +56,13 @@ class Attribute(Place):
 
     def set(self, value):
         setattr(self.holder, self.key, value)
+
+
+class Slot(Attribute):
+    """An attribute of an object without a dict, frozen dataclasses among them."""
+
+    def set(self, value):
+        object.__setattr__(self.holder, self.key, value)
 
 
 class Part(Place):
@@ -110,7 +122,7 @@ class Reach:
     """
 
     def __init__(self, function, args=(), kwargs=None, names=None):
-        self.names = {"__call__", "forward"} if names is None else names
+        self.names = set(UNNAMED) if names is None else names
         size = -1
         while size < len(self.names):               # names found late change what is looked at
             size = len(self.names)
@@ -172,7 +184,7 @@ class Reach:
                 self._check(value, place)
             for i, v in enumerate(value):
                 self._visit(f"{path}[{i}]", v, Part(place, i))
-        elif isinstance(value, (list, dict)) and relative:      # another one in every call
+        elif isinstance(value, CONTAINERS) and relative:        # another one in every call
             self.names_of[id(value)] = place.source
             self._container(path, value, place.source)
         else:
@@ -202,8 +214,9 @@ class Reach:
         name = self.bind(value)
         if isinstance(value, Tensor) and value.level == 0 and value.node is None:
             self._tensor(path, value, name)
-        elif isinstance(value, (list, dict)):
+        elif isinstance(value, CONTAINERS):
             self._container(path, value, name)
+            self._attributes(path, value, name)
         elif isinstance(value, types.FunctionType):
             self._function(path, value, name, root)
         elif isinstance(value, types.MethodType):
@@ -216,17 +229,14 @@ class Reach:
                            else value.__module__)
             self.tokens.append(id(value))
             for key in sorted(self.names & vars(value).keys()) if users else ():
-                v = vars(value)[key]
-                self.undo.append(functools.partial(setattr, value, key, v))
-                self._visit(f"{path}.{key}", v, Attribute(value, key, f"{name}.{key}"))
+                self._class_attribute(f"{path}.{key}", value, key, vars(value)[key])
         elif hasattr(type(value), "state_dict"):
+            self.checks.append(f"len({self.bind(vars(value))}) == {len(vars(value))}")
             self._instance(path, value, vars(value).keys() - getattr(value, "_notes", ()))
-        elif hasattr(value, "__dict__") and _users(type(value).__module__):
-            self._instance(path, value, self.names & vars(value).keys())
         elif callable(getattr(value, "__wrapped__", None)) and hasattr(value, "__dict__"):
             self._fixed(path, value, {"": "__wrapped__"}, root)
         else:
-            self.tokens.append(id(value))
+            self._attributes(path, value, name)
 
     def _tensor(self, path, t, name):
         self.tokens.append(("tensor", t.grad is None))
@@ -260,26 +270,46 @@ class Reach:
 
     def _undo_container(self, value):
         old = value.copy()
-        if isinstance(value, list):
-            self.undo.append(lambda: value.__setitem__(slice(None), old))
-        else:
-            self.undo.append(lambda: (value.clear(), value.update(old)))
+        fill = value.update if isinstance(value, dict) else value.extend
+        self.undo.append(lambda: (value.clear(), fill(old)))
+
+    def _attributes(self, path, value, name):
+        """Those that the code names, of an object of any class."""
+        dot = f"{path}." if path else ""
+        for cls in type(value).__mro__ if _users(type(value).__module__) else ():
+            slots = vars(cls).get("__slots__", ())
+            slots = {slots} if isinstance(slots, str) else set(slots)
+            for key in sorted(self.names & slots):
+                if hasattr(value, key):
+                    v = getattr(value, key)
+                    place = Slot(value, key, f"{name}.{key}")
+                    self.undo.append(functools.partial(place.set, v))
+                    self._visit(f"{dot}{key}", v, place)
+        attributes = getattr(value, "__dict__", {})
+        self._instance(path, value, self.names & attributes.keys())
 
     def _instance(self, path, value, keys):
-        """An object with attributes, as far as they are in ``keys``."""
+        """An object's attributes in ``keys``, and what its class has of those that the code
+        names."""
         self.tokens.append(id(type(value)))
-        attributes, dot = vars(value), f"{path}." if path else ""
-        source = self.bind(attributes)
-        if hasattr(type(value), "state_dict"):
-            self.checks.append(f"len({source}) == {len(attributes)}")
-        self._undo_container(attributes)
-        self._items(attributes, source, keys, lambda key: f"{dot}{key}")
+        attributes, dot = getattr(value, "__dict__", {}), f"{path}." if path else ""
+        if attributes:
+            self._undo_container(attributes)
+            self._items(attributes, self.bind(attributes), keys, lambda key: f"{dot}{key}")
         for cls in type(value).__mro__:
             for name in sorted(self.names & vars(cls).keys()) if _users(cls.__module__) else ():
                 member = vars(cls)[name]
                 member = getattr(member, "fget", getattr(member, "__func__", member))
                 if callable(member):
                     self._visit(f"{dot}{name}", member, None)
+                elif not hasattr(member, "__get__"):
+                    owner = f"{cls.__name__}." if name in attributes else dot
+                    self._class_attribute(f"{owner}{name}", cls, name, member)
+                    self.checks += [f"{name!r} not in {self.bind(attributes)}"] * (owner is dot)
+
+    def _class_attribute(self, path, cls, key, value):
+        self.undo.append(functools.partial(setattr, cls, key, value))
+        self._visit(path, value, Attribute(cls, key, f"{self.bind(cls)}.{key}"))
 
     def _fixed(self, path, value, parts, root):
         """A method, a partial or a wrapper: its parts cannot be exchanged."""
@@ -307,11 +337,12 @@ class Reach:
         if root or _users(f.__module__ or ""):
             found = _names(f.__code__)
             self.names |= found
+            self._items(f.__dict__, f"{name}.__dict__", found, lambda key: f"{path}.{key}")
             scope = self.bind(f.__globals__)
             for label in sorted(found & f.__globals__.keys()):
                 v = f.__globals__[label]
                 self.tokens.append(label)
-                self.undo.append(functools.partial(setitem, f.__globals__, label, v))
+                self.undo.append(functools.partial(operator.setitem, f.__globals__, label, v))
                 self._visit(label, v, Item(f.__globals__, label, f"{scope}[{label!r}]"))
 
 
