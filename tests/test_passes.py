@@ -6,12 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
+from compiling import evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, optim, testing
-from tinygrad_nn._program import Program, evaluate, substituted
+from tinygrad_nn._program import Program, substituted
 from tinygrad_nn._symbol import Trace
 from tinygrad_nn.passes import (
     PASSES,

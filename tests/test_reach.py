@@ -3,6 +3,7 @@ that cannot be seen are named. Never is one frozen."""
 
 import collections
 import dataclasses
+import enum
 import functools
 import types
 
@@ -136,6 +137,52 @@ def test_arrays_in_objects_are_kept_up_to_date(prepare):
         changes.get(k, int)()
         other.get(k, int)()
         same(compiled(np.full(3, k + 1.0)), g(np.full(3, k + 1.0)))
+
+
+class Mode(enum.Enum):
+    ADD = 1
+    MULTIPLY = 2
+
+
+@pytest.mark.parametrize("values", [
+    (np.sin, np.cos, np.sin), (abs, float.__neg__, abs), (Mode.ADD, Mode.MULTIPLY, Mode.ADD),
+    ({"add"}, {"multiply"}, {"add"}), (range(2), range(3), range(2)), ("add", "a", "add"),
+    (np.vectorize(len), np.vectorize(max), None), (object(), object(), 5)], ids=repr)
+def test_everything_else_is_part_of_the_program(values):
+    """It may come back; nothing is run that was compiled for another."""
+    holder = types.SimpleNamespace(value=values[0])
+
+    def f(x):
+        if isinstance(holder.value, set):
+            return x + ("add" in holder.value)
+        return x * values.index(holder.value)
+    compiled = tn.compile(f)
+    for value in values:
+        holder.value = value
+        for _ in range(3):
+            same(compiled(np.ones(3)), f(np.ones(3)))
+    if isinstance(values[0], set):
+        holder.value = changing = {"add"}
+        for _ in range(3):
+            same(compiled(np.ones(3)), f(np.ones(3)))
+        changing.clear()
+        same(compiled(np.ones(3)), f(np.ones(3)))
+
+
+def test_a_branch_on_a_named_member_of_an_enumeration():
+    holder = types.SimpleNamespace(mode=Mode.ADD)
+
+    def f(x):
+        if np.ndim(x) == 2:
+            raise ValueError(Mode.ADD)
+        return x + 1 if holder.mode is Mode.ADD else x * 3
+    compiled = tn.compile(f)
+    for mode in (Mode.ADD, Mode.MULTIPLY, Mode.ADD):
+        holder.mode = mode
+        for _ in range(3):
+            same(compiled(np.ones(3)), f(np.ones(3)))
+    with pytest.raises(ValueError, match="ADD"):
+        compiled(np.ones((1, 1)))
 
 
 def test_what_a_log_holds_is_not_looked_at():

@@ -174,7 +174,9 @@ def compile(function):
     function, ``print`` and counting included, happens while it is recorded and not afterwards.
 
     What cannot be recorded raises where it stands and says what to write: a branch on values,
-    ``float(loss)``, writing into an array.
+    ``float(loss)``, writing into an array. So does an array that lies where compile does not
+    look, in another array for example. (Not noticed is what the function fetches by
+    ``globals()[name]`` or ``getattr(x, name)`` with a name that it computes.)
 
     >>> import numpy as np, tinygrad_nn as tn
     >>> w = tn.Tensor(np.array([1.0, 2.0]))

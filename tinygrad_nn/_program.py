@@ -77,22 +77,6 @@ def substituted(program, names):
                       for name, v in program.outputs))
 
 
-def evaluate(program, values):
-    """The outputs of a program for the values of its inputs, by running its equations."""
-    known = dict(zip(program.inputs, values, strict=True))
-
-    def value(v):
-        return known[v] if isinstance(v, Var) else v
-    for e in program.equations:
-        args, kwargs = mapped(value, (e.args, e.kwargs))
-        if hasattr(e.fn, "program"):                    # a group
-            out = evaluate(e.fn.program, args)
-        else:
-            out = e.fn(*args, **kwargs)
-        known.update(zip(e.outs, out if e.several else (out,), strict=True))
-    return [value(v) for _, v in program.outputs]
-
-
 # ---------------------------------------------------------------- text
 
 def form(v):

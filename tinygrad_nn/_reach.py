@@ -9,6 +9,7 @@ hashable: two calls with equal tokens run the same code on arrays of the same sh
 are Python conditions on bound objects that tell quickly that nothing has been exchanged since.
 """
 
+import enum
 import functools
 import operator
 import sys
@@ -25,7 +26,8 @@ UNNAMED = {"forward", "__getattr__", "__iter__", "__next__", "__len__", "__enter
            *(n for n in dir(operator) if n.startswith("__") and callable(vars(operator)[n]))}
 UNNAMED -= {"__eq__", "__ne__"}         # those of a dataclass name everything that it has
 CONTAINERS = (list, dict, deque)
-PLAIN = (bool, int, float, complex, str, bytes, np.dtype, type(None), type(Ellipsis), slice)
+PLAIN = (bool, int, float, complex, str, bytes, np.dtype, type(None), type(Ellipsis), slice,
+         range)
 
 
 # ---------------------------------------------------------------- places
@@ -235,7 +237,14 @@ class Reach:
             self._instance(path, value, vars(value).keys() - getattr(value, "_notes", ()))
         elif callable(getattr(value, "__wrapped__", None)) and hasattr(value, "__dict__"):
             self._fixed(path, value, {"": "__wrapped__"}, root)
+        elif isinstance(value, enum.Enum):
+            self.tokens.append(id(value))
+        elif isinstance(value, (set, frozenset)):
+            self.tokens.append(frozenset(value))
+            self.checks.append(f"{name} == {self.bind(frozenset(value))}")
         else:
+            if not _users(type(value).__module__):          # of these we know nothing
+                self.tokens.append(id(value))
             self._attributes(path, value, name)
 
     def _tensor(self, path, t, name):
@@ -308,7 +317,8 @@ class Reach:
                     self.checks += [f"{name!r} not in {self.bind(attributes)}"] * (owner is dot)
 
     def _class_attribute(self, path, cls, key, value):
-        self.undo.append(functools.partial(setattr, cls, key, value))
+        if not isinstance(cls, enum.EnumMeta):              # whose members cannot be assigned
+            self.undo.append(functools.partial(setattr, cls, key, value))
         self._visit(path, value, Attribute(cls, key, f"{self.bind(cls)}.{key}"))
 
     def _fixed(self, path, value, parts, root):
