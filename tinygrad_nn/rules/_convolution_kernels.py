@@ -1,5 +1,7 @@
 """Convolution and its two transposes in plain NumPy: arrays in, arrays out. Knows no box.
 
+Where numba is installed, `tinygrad_nn.kernels` has compiled forms of all three.
+
 All three are products of matrices with the *patches* of the images: what lies under the weights
 of the kernel, (channels * kh * kw, outputs). Patches of a whole batch would take up kh * kw
 times the memory of the images, so they are copied block by block, some samples or some rows of
@@ -15,6 +17,7 @@ import math
 
 import numpy as np
 
+from ..kernels import also_compiled
 from ._windows import extents, reach
 
 BLOCK = 2 ** 18                 # numbers in the buffer of patches: 1 MB in float32
@@ -83,6 +86,16 @@ class Blocks:
             np.copyto(patch, pixels)
 
 
+def _multiplications(y, w):
+    """Of results (or gradients) and of kernels of these shapes."""
+    return y[0] * y[2] * y[3] * math.prod(w)
+
+
+def _of_conv2d(x, w, bias, stride, padding, dilation, groups):
+    return _multiplications(x.shape, w.shape) // math.prod(stride)
+
+
+@also_compiled("_convolution", _of_conv2d)
 def conv2d(x, w, bias, stride, padding, dilation, groups):
     """The convolution (N, O, rows, columns), with ``bias`` (O,) or None added."""
     dtype = np.result_type(*(a for a in (x, w, bias) if a is not None))
@@ -100,6 +113,7 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
     return y
 
 
+@also_compiled("_convolution", lambda g, x, shape, *how: _multiplications(g.shape, shape))
 def conv2d_dw(g, x, shape, stride, padding, dilation, groups):
     """The gradient by the weights, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, x)
@@ -115,6 +129,7 @@ def conv2d_dw(g, x, shape, stride, padding, dilation, groups):
     return dw.reshape(shape)
 
 
+@also_compiled("_convolution", lambda g, w, *how: _multiplications(g.shape, w.shape))
 def conv2d_dx(g, w, shape, stride, padding, dilation, groups):
     """The gradient by the images, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, w)

@@ -1,0 +1,57 @@
+"""Compiled kernels for arrays: where numba is installed (extra ``fast``) and where it pays.
+
+    __init__       which of the two forms of a function runs
+    _convolution   conv2d and its two transposes: arrays in, arrays out
+    _geometry      convolution as sums over shifted rows: shapes, places, sizes
+    _loops         the loops around the tiles, compiled by numba
+    _numba         register tiles in vector code; the one file that imports numba
+    _threads       our own threads, which wait without spinning
+
+A function of `tinygrad_nn.rules` that has a form here says so with `also_compiled`. Without
+numba its own NumPy code runs, and the results are the same up to rounding. What numba makes of
+the loops is kept on disk; `_numba` says where.
+
+Which form runs depends on shapes and dtypes alone, never on what ran before, so that a
+computation gives the same bits each time.
+"""
+
+import functools
+import importlib
+
+import numpy as np
+
+LEAST = 1 << 18                 # multiplications; below it NumPy takes less than 0.1 ms
+
+
+def also_compiled(module, work):
+    """Decorator: the function of that name in a module of this package takes the place of a
+    NumPy one for float32 and float64, where ``work(*arguments)`` is `LEAST` or more.
+
+    The NumPy one stays as attribute ``plain``.
+    """
+    def decorate(plain):
+        @functools.wraps(plain)
+        def call(*args):
+            if work(*args) >= LEAST and _precise(args) and available():
+                compiled = importlib.import_module(f".{module}", __name__)
+                return getattr(compiled, plain.__name__)(plain, *args)
+            return plain(*args)
+        call.plain = plain
+        return call
+    return decorate
+
+
+def _precise(args):
+    """Whether the result of these arguments is float32 or float64."""
+    dtype = np.result_type(*(a for a in args if isinstance(a, np.ndarray)))
+    return dtype == np.float32 or dtype == np.float64
+
+
+@functools.cache
+def available():
+    """Whether numba is installed, works with this NumPy and may compile."""
+    try:
+        from . import _numba
+    except ImportError:
+        return False
+    return not _numba.numba.config.DISABLE_JIT

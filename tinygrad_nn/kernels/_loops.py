@@ -1,0 +1,174 @@
+"""The loops around the tiles, compiled by numba. Addresses are not checked here: see `_numba`.
+
+Each thread takes strips, some rows of the result of one image, one after the other: it copies
+what they need of the source into its scratch memory, so that no tile meets the border of an
+image or the end of an array, and multiplies there.
+
+Arrays of numbers are flat. The scratch memory of a strip: the source, a vector's length more,
+then the rows of results (or, in `weigh`, of gradients).
+"""
+
+import numpy as np
+
+from ._numba import (
+    DOTS,
+    TILE,
+    compiled,
+    dots,
+    lanes,
+    narrow_tile,
+    row,
+    take,
+    tile,
+)
+
+TILE_ROWS, TILE_VECTORS = TILE
+DOT_ROWS, DOT_COLUMNS = DOTS
+
+
+@compiled
+def whole(number, of):
+    """``number`` rounded up to a multiple."""
+    return (number + of - 1) // of * of
+
+
+@compiled
+def fill(out, at, stop):
+    """Zeros."""
+    for i in range(at, stop):
+        out[np.uintp(i)] = 0                # an unsigned index cannot count from the end
+
+
+@compiled
+def gather(x, n, group, first, s, phases, out, out_at):
+    """Copy the source of a strip: for each channel and phase strip + halo rows."""
+    zero, plane = out.dtype.type(0), (s.strip + s.halo) * s.pitch
+    for channel in range(s.channels):
+        images = ((n * s.groups + group) * s.channels + channel) * s.height
+        for a in range(s.phases):
+            start = phases[a, 1] - s.left
+            low = min(max(0, -(start // s.along)), s.pitch)
+            high = max(low, min(s.pitch, (s.width - 1 - start) // s.along + 1))
+            at = out_at + (channel * s.phases + a) * s.together * plane
+            for u in range(first, first + s.strip + s.halo):
+                h = u * s.down + phases[a, 0] - s.top
+                if h < 0 or h >= s.height:
+                    fill(out, at, at + s.pitch)
+                else:
+                    source = (images + h) * s.width + start
+                    fill(out, at, at + low)
+                    if s.along == 1:
+                        row(out, at + low, x, source + low, high - low, zero)
+                    else:
+                        for q in range(low, high):
+                            out[np.uintp(at + q)] = x[np.uintp(source + q * s.along)]
+                    fill(out, at + high, at + s.pitch)
+                at += s.pitch
+
+
+@compiled
+def scatter(sums, sums_at, term, y, y_at, rows, s):
+    """Rows of results, plus ``term``, to where they belong."""
+    for _ in range(rows):
+        if s.step_column == 1:
+            row(y, y_at, sums, sums_at, s.columns, term)
+        else:
+            for c in range(s.columns):
+                y[np.uintp(y_at + c * s.step_column)] = sums[np.uintp(sums_at + c)] + term
+        sums_at += s.pitch
+        y_at += s.step_row * s.out_width
+
+
+@compiled
+def correlate(x, batch, w, bias, y, s, phases, offsets, scratch, counter):
+    """The sums of a sweep; ``w``: (groups, filters / TILE_ROWS, offsets, TILE_ROWS)."""
+    width, count = lanes(scratch), len(offsets)
+    wide = TILE_VECTORS * width
+    plane = (s.strip + s.halo) * s.pitch
+    sums = whole(s.channels * s.phases * plane + width, width)
+    step = whole((s.strip - 1) * s.pitch + s.columns, width)
+    strips = (s.rows + s.strip - 1) // s.strip
+    blocks = (s.filters + TILE_ROWS - 1) // TILE_ROWS
+    while True:
+        item = take(counter, 0)
+        if item >= batch * strips:
+            return
+        n, first = item // strips, item % strips * s.strip
+        rows = min(s.strip, s.rows - first)
+        positions = whole((rows - 1) * s.pitch + s.columns, width)
+        for group in range(s.groups):
+            gather(x, n, group, first, s, phases, scratch, 0)
+            for block in range(blocks):
+                weights = (group * blocks + block) * count * TILE_ROWS
+                p = 0
+                while p + wide <= positions:
+                    tile(scratch, sums + p, step, w, weights, scratch, p, offsets, count)
+                    p += wide
+                while p < positions:
+                    narrow_tile(scratch, sums + p, step, w, weights, scratch, p, offsets, count)
+                    p += width
+                for r in range(min(TILE_ROWS, s.filters - block * TILE_ROWS)):
+                    f = group * s.filters + block * TILE_ROWS + r
+                    at = (n * s.groups * s.filters + f) * s.out_height
+                    at += s.start_row + first * s.step_row
+                    scatter(scratch, sums + r * step, bias[f], y,
+                            at * s.out_width + s.start_column, rows, s)
+
+
+@compiled
+def lay_out(g, plane, first, rows, s, out, at, step):
+    """The rows of a strip of gradients as those of the results lie, zeros between them."""
+    end = at + step
+    source = (plane * s.out_height + first) * s.out_width
+    for _ in range(rows):
+        row(out, at, g, source, s.columns, out.dtype.type(0))
+        fill(out, at + s.columns, min(at + s.pitch, end))
+        at += s.pitch
+        source += s.out_width
+    fill(out, at, end)
+
+
+@compiled
+def weigh(g, x, batch, parts, shares, s, phases, offsets, scratch, counter):
+    """The gradient by the weights, ``parts`` (n, groups, filters, offsets), the last two in
+    whole tiles, to be added up.
+
+    Part t is of its share of strips, whichever thread they fall to, so that the sum is the same
+    each time; the filters of a part may be ``shares`` items of work.
+    """
+    width = lanes(scratch)
+    parts_count, _, filters, columns = parts.shape
+    out = parts.reshape(parts.size)
+    plane = (s.strip + s.halo) * s.pitch
+    length = s.channels * s.phases * s.together * plane
+    gradients = whole(length + width, width)
+    step = whole((s.strip - 1) * s.pitch + s.columns, width)
+    strips = (s.rows + s.strip - 1) // s.strip
+    items = (batch + s.together - 1) // s.together * strips
+    blocks = filters // DOT_ROWS
+    while True:
+        work = take(counter, 0)
+        if work >= parts_count * shares:
+            return
+        t, share = work // shares, work % shares
+        low = share * blocks // shares * DOT_ROWS
+        high = (share + 1) * blocks // shares * DOT_ROWS
+        for item in range(t * items // parts_count, (t + 1) * items // parts_count):
+            n, first = item // strips * s.together, item % strips * s.strip
+            rows, times = min(s.strip, s.rows - first), min(s.together, batch - n)
+            for group in range(s.groups):
+                for m in range(times):
+                    gather(x, n + m, group, first, s, phases, scratch, m * plane)
+                    for f in range(low, min(high, s.filters)):
+                        lay_out(g, ((n + m) * s.groups + group) * s.filters + f, first, rows, s,
+                                scratch, gradients + (f * s.together + m) * step, step)
+                # The zeros at the end of g meet what is behind a plane: no leftovers there.
+                fill(scratch, length, gradients)
+                if times < s.together:
+                    gather(x, n, group, first, s, phases, scratch, times * plane)
+                for f in range(low, high, DOT_ROWS):
+                    to = ((t * s.groups + group) * filters + f) * columns
+                    there = gradients + f * s.together * step
+                    for k in range(0, columns, DOT_COLUMNS):
+                        dots(out, to + k, columns, scratch, there, s.together * step, step,
+                             scratch, 0, plane, offsets, k, step, times)

@@ -1,0 +1,243 @@
+"""Vector code in functions that numba compiles. The one file that imports numba and llvmlite.
+
+LLVM's own vectoriser does not find register tiles, so `intrinsic` functions write them as
+vector instructions: a tile is a block of sums that stay in registers while one loop goes over
+what is summed up. Addresses are raw: nothing here checks a bound, whoever calls does the
+arithmetic, and the tests put a page that must not be touched behind every buffer.
+
+What is compiled is kept on disk, so that a second process does not compile again: in
+`__pycache__` beside the source (or in a folder of the user where that cannot be written, or
+in NUMBA_CACHE_DIR), as files ``*.nbi`` and ``*.nbc`` that may be deleted at any time. The cache
+looks at the date of the file of a function, not at what that file imports: **after a change
+here, delete it**.
+"""
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+# error_model: a check for division by zero would stop vectorisation. nogil: our threads.
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+INDEX = ir.IntType(64)
+CONTRACT = ("contract",)                # x * y + z may round once; nothing else is relaxed
+
+
+def _machine():
+    """(bytes in a vector, rows and vectors of `tile`, rows and columns of `dots`)."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    features = features.split(",")
+    if "+avx512f" in features:
+        return 64, (8, 2), (4, 6)                       # 32 registers
+    if "+avx2" in features:
+        return 32, (4, 3), (3, 4)                       # 16 registers
+    return 16, *(((4, 4), (4, 6)) if "aarch64" in triple else ((4, 3), (3, 4)))
+
+
+BYTES, TILE, DOTS = _machine()
+
+
+class Writer:
+    """Writes vector instructions for elements of one type."""
+
+    def __init__(self, context, builder, scalar):
+        self.context, self.b = context, builder
+        self.scalar = ir.FloatType() if scalar == types.float32 else ir.DoubleType()
+        self.size = scalar.bitwidth // 8
+        self.lanes = BYTES // self.size
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.numbers = ir.VectorType(INDEX, self.lanes)
+
+    def at(self, kind, array, index):
+        """The address of an element of a flat array."""
+        data = self.context.make_array(kind)(self.context, self.b, array).data
+        return self.b.gep(data, [index])
+
+    def step(self, pointer, index):
+        index = ir.Constant(INDEX, index) if isinstance(index, int) else index
+        return self.b.gep(pointer, [index])
+
+    def load(self, pointer):
+        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
+        return self.b.load(pointer, align=self.size)
+
+    def store(self, value, pointer):
+        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
+        self.b.store(value, pointer, align=self.size)
+
+    def spread(self, value):
+        """A vector of one scalar."""
+        none = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        first = self.b.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
+        return self.b.shuffle_vector(
+            first, none, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+
+    def zeros(self):
+        return ir.Constant(self.vector, [0.0] * self.lanes)
+
+    def fma(self, x, y, z):
+        return self.b.fadd(self.b.fmul(x, y, flags=CONTRACT), z, flags=CONTRACT)
+
+    def sums(self, rows, columns):
+        """Vectors of zeros by (row, column), each of which stays in a register."""
+        cells = {(r, c): cgutils.alloca_once(self.b, self.vector)
+                 for r in range(rows) for c in range(columns)}
+        for cell in cells.values():
+            self.b.store(self.zeros(), cell)
+        return cells
+
+    def add(self, cell, x, y):
+        self.b.store(self.fma(x, y, self.b.load(cell)), cell)
+
+    def total(self, v):
+        """The sum of the elements of a vector, by halves."""
+        n = self.lanes
+        while n > 1:
+            n //= 2
+            low, high = (self.b.shuffle_vector(v, v, ir.Constant(
+                ir.VectorType(ir.IntType(32), n), list(range(k, k + n)))) for k in (0, n))
+            v = self.b.fadd(low, high)
+        return self.b.extract_element(v, ir.Constant(ir.IntType(32), 0))
+
+    def mask(self, start, stop):
+        """Which of the elements from ``start`` on are before ``stop``."""
+        count = ir.Constant(self.numbers, list(range(self.lanes)))
+        return self.b.icmp_signed("<", self.b.add(self.spread(start), count),
+                                  self.spread(stop))
+
+    def _masked(self, name, result, arguments):
+        module, kinds = self.b.module, [a.type for a in arguments]
+        name = f"llvm.masked.{name}.v{self.lanes}f{8 * self.size}.p0"
+        function = module.globals.get(name) or ir.Function(
+            module, ir.FunctionType(result, kinds), name)
+        return self.b.call(function, arguments)
+
+    def load_some(self, pointer, mask):
+        """A vector with zeros, and no access to memory, outside of the mask."""
+        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
+        return self._masked("load", self.vector, [
+            pointer, ir.Constant(ir.IntType(32), self.size), mask, self.zeros()])
+
+    def store_some(self, value, pointer, mask):
+        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
+        self._masked("store", ir.VoidType(), [
+            value, pointer, ir.Constant(ir.IntType(32), self.size), mask])
+
+    def loop(self, stop, step=1):
+        """``with loop(stop, step) as i``, for i in range(0, stop, step)."""
+        return cgutils.for_range_slice(self.b, ir.Constant(INDEX, 0), stop,
+                                       ir.Constant(INDEX, step), INDEX)
+
+
+def _element(array):
+    return array.dtype.bitwidth // 8
+
+
+@intrinsic
+def lanes(typing, array):
+    """How many elements of an array's dtype are in a vector."""
+    number = BYTES // _element(array)
+    return types.int64(array), lambda context, b, signature, args: ir.Constant(INDEX, number)
+
+
+@intrinsic
+def take(typing, counter, at):
+    """``counter[at]``, and add 1 to it, as one step that no other thread comes between."""
+    def write(context, b, signature, args):
+        data = context.make_array(signature.args[0])(context, b, args[0]).data
+        return b.atomic_rmw("add", b.gep(data, [args[1]]), ir.Constant(INDEX, 1), "monotonic")
+    return types.int64(counter, types.int64), write
+
+
+def _tile(vectors):
+    @intrinsic
+    def tile(typing, out, out_at, out_step, w, w_at, x, x_at, offsets, count):
+        i64 = types.int64
+        signature = types.void(out, i64, i64, w, i64, x, i64, offsets, i64)
+
+        def write(context, b, signature, args):
+            v = Writer(context, b, out.dtype)
+            target = v.at(out, args[0], args[1])
+            weights, source = v.at(w, args[3], args[4]), v.at(x, args[5], args[6])
+            places = v.at(offsets, args[7], ir.Constant(INDEX, 0))
+            rows = TILE[0]
+            sums = v.sums(rows, vectors)
+            with v.loop(args[8]) as (k, _):
+                here = v.step(source, b.load(v.step(places, k)))
+                pixels = [v.load(v.step(here, c * v.lanes)) for c in range(vectors)]
+                those = v.step(weights, b.mul(k, ir.Constant(INDEX, rows)))
+                for r in range(rows):
+                    weight = v.spread(b.load(v.step(those, r)))
+                    for c in range(vectors):
+                        v.add(sums[r, c], weight, pixels[c])
+            for (r, c), cell in sums.items():
+                row = v.step(target, b.mul(args[2], ir.Constant(INDEX, r)))
+                v.store(b.load(cell), v.step(row, c * v.lanes))
+            return context.get_dummy_value()
+        return signature, write
+    return tile
+
+
+# out[r, v] = sum over k of w[k, r] * x[offsets[k] + v]: TILE[0] rows of TILE[1] vectors, or of
+# one. w is packed, TILE[0] numbers for each k; row r begins at out_at + r * out_step.
+tile, narrow_tile = _tile(TILE[1]), _tile(1)
+
+
+@intrinsic
+def dots(typing, out, out_at, out_step, g, g_at, g_step, g_jump, x, x_at, x_jump, offsets,
+         first, count, times):
+    """``out[r, k] += sum over i, t of g[r, t, i] * x[t, offsets[first + k] + i]``.
+
+    DOTS[0] rows by DOTS[1] columns, i < ``count``, a multiple of `lanes`, t < ``times``.
+    Rows of ``g`` are ``g_step`` apart; from t to t + 1 it is ``g_jump`` and ``x_jump``.
+    """
+    i64 = types.int64
+    signature = types.void(out, i64, i64, g, i64, i64, i64, x, i64, i64, offsets, i64, i64, i64)
+
+    def write(context, b, signature, args):
+        v = Writer(context, b, out.dtype)
+        target = v.at(out, args[0], args[1])
+        gradient, source = v.at(g, args[3], args[4]), v.at(x, args[7], args[8])
+        places = v.at(offsets, args[10], args[11])
+        rows, columns = DOTS
+        sums = v.sums(rows, columns)
+        shifts = [b.load(v.step(places, c)) for c in range(columns)]
+        with v.loop(args[13]) as (t, _):
+            g_t = v.step(gradient, b.mul(t, args[6]))
+            x_t = v.step(source, b.mul(t, args[9]))
+            with v.loop(args[12], v.lanes) as (i, _):
+                here = v.step(g_t, i)
+                parts = [v.load(v.step(here, b.mul(args[5], ir.Constant(INDEX, r))))
+                         for r in range(rows)]
+                there = v.step(x_t, i)
+                for c in range(columns):
+                    pixels = v.load(v.step(there, shifts[c]))
+                    for r in range(rows):
+                        v.add(sums[r, c], parts[r], pixels)
+        for (r, c), cell in sums.items():
+            place = v.step(target, b.mul(args[2], ir.Constant(INDEX, r)))
+            place = v.step(place, c)
+            b.store(b.fadd(b.load(place), v.total(b.load(cell))), place)
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def row(typing, out, out_at, x, x_at, count, term):
+    """``out[i] = x[i] + term`` for i < ``count``."""
+    i64 = types.int64
+    signature = types.void(out, i64, x, i64, i64, out.dtype)
+
+    def write(context, b, signature, args):
+        v = Writer(context, b, out.dtype)
+        target, source = v.at(out, args[0], args[1]), v.at(x, args[2], args[3])
+        term = v.spread(args[5])
+        with v.loop(args[4], v.lanes) as (i, _):
+            mask = v.mask(i, args[4])
+            value = b.fadd(v.load_some(v.step(source, i), mask), term)
+            v.store_some(value, v.step(target, i), mask)
+        return context.get_dummy_value()
+    return signature, write
