@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, kernels, nn
 from tinygrad_nn.rules import _convolution_kernels as plain
+from tinygrad_nn.rules import _pooling_kernels as plain_pooling
 from tinygrad_nn.testing import laid_out, layouts
 
 pytest.importorskip("numba")
@@ -23,6 +24,7 @@ from guarding import GuardedNumpy, guarded
 
 from tinygrad_nn.kernels import _convolution as fast
 from tinygrad_nn.kernels import _geometry as geometry
+from tinygrad_nn.kernels import _pooling as fast_pooling
 from tinygrad_nn.kernels import _threads as threads
 
 EPS = {np.float32: 1e-5, np.float64: 1e-13}
@@ -166,16 +168,58 @@ def test_a_network_is_the_plain_one(monkeypatch):
         np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-10)
 
 
+# ---------------------------------------------------------------- pooling
+
+@st.composite
+def poolings(draw):
+    """(x, kernel, stride, padding): of the drawn values some are equal, some are not finite."""
+    n = st.integers
+    kernel = draw(st.sampled_from([(2, 2), (2, 2), (3, 2), (1, 4), (3, 3), (17, 16)]))
+    stride = draw(st.sampled_from([kernel, kernel, (1, 3), (2, 1)]))
+    padding = tuple((draw(n(0, k // 2)),) * 2 for k in kernel)
+    image = [max(1, k - sum(p)) + draw(n(0, 40)) for k, p in zip(kernel, padding, strict=True)]
+    rng = np.random.default_rng(draw(n(0, 2**16)))
+    x = rng.integers(-9, 9, (draw(n(1, 3)), draw(n(1, 3)), *image)) / 2
+    x.flat[rng.integers(0, x.size, draw(n(0, 5)))] = draw(st.sampled_from(
+        [np.nan, np.inf, -np.inf]))
+    return x.astype(draw(st.sampled_from([np.float32, np.float64]))), kernel, stride, padding
+
+
+def pool_all(module, x, how):
+    """Of the compiled functions, or of the plain ones: the same bits are asked of them."""
+    chosen = (fast_pooling.maxima(None, x, *how) if module is fast_pooling
+              else module.maxima.plain(x, *how))
+    g = np.random.default_rng(1).standard_normal(chosen.shape).astype(x.dtype)
+    if module is fast_pooling:
+        return (chosen, module.pick(None, x, chosen, *how),
+                module.put(None, g, chosen, x.shape[2:], *how))
+    return (chosen, module.pick.plain(x, chosen, *how),
+            module.put.plain(g, chosen, x.shape[2:], *how))
+
+
+@settings(max_examples=150, deadline=None)
+@given(poolings())
+def test_max_pooling_is_the_plain_one(drawn):
+    x, *how = drawn
+    chosen, y, dx = pool_all(fast_pooling, x, how)
+    want_chosen, want_y, want_dx = pool_all(plain_pooling, x, how)
+    assert (chosen.dtype, y.dtype, dx.dtype) == (want_chosen.dtype, x.dtype, x.dtype)
+    np.testing.assert_array_equal(chosen, want_chosen)
+    np.testing.assert_array_equal(y, want_y)
+    close(dx, want_dx, x.dtype.type)                # sums of overlapping windows, in any order
+
+
 # ---------------------------------------------------------------- the borders of memory
 
-def guard_all(arrays, behind):
-    """Run all three with every array, and the scratch memory, beside a page without access."""
+def guard_all(run_all, arrays, behind):
+    """Run functions with every array, and the scratch memory, beside a page without access."""
     def scratch(size, dtype):
         memory = guarded(size, dtype, behind)
         memory.fill(np.nan)                                     # nothing may depend on it
         return memory
-    with changed(threads, scratch=scratch), changed(fast, np=GuardedNumpy(behind)):
-        return all_three(*arrays)
+    with (changed(threads, scratch=scratch), changed(fast, np=GuardedNumpy(behind)),
+          changed(fast_pooling, np=GuardedNumpy(behind))):
+        return run_all(*arrays)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")
@@ -183,9 +227,21 @@ def guard_all(arrays, behind):
 @given(problems(), st.booleans(), st.sampled_from([1, 2000, 1 << 17]))
 def test_nothing_beyond_an_array_is_touched(problem, behind, source):
     with changed(geometry, SOURCE=source):
-        found = guard_all(problem.arrays(), behind)
+        found = guard_all(all_three, problem.arrays(), behind)
     for got, want in zip(found, wanted(*problem.arrays()), strict=True):
         close(got, want, problem.dtype)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")
+@settings(max_examples=100, deadline=None)
+@given(poolings(), st.booleans())
+def test_nothing_beyond_an_array_is_touched_by_pooling(drawn, behind):
+    x, *how = drawn
+    chosen, y, dx = guard_all(pool_all, (fast_pooling, x, how), behind)
+    want_chosen, want_y, want_dx = pool_all(plain_pooling, x, how)
+    np.testing.assert_array_equal(chosen, want_chosen)
+    np.testing.assert_array_equal(y, want_y)
+    close(dx, want_dx, x.dtype.type)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")

@@ -2,8 +2,10 @@
 
     __init__       which of the two forms of a function runs
     _convolution   conv2d and its two transposes: arrays in, arrays out
+    _pooling       max pooling
     _geometry      convolution as sums over shifted rows: shapes, places, sizes
-    _loops         the loops around the tiles, compiled by numba
+    _loops         the loops of convolution around the tiles, compiled by numba
+    _pool_loops    those of pooling
     _numba         register tiles in vector code; the one file that imports numba
     _threads       our own threads, which wait without spinning
 

@@ -108,9 +108,12 @@ class Writer:
         return self.b.icmp_signed("<", self.b.add(self.spread(start), count),
                                   self.spread(stop))
 
-    def _masked(self, name, result, arguments):
+    def _masked(self, name, result, vector, arguments):
+        """Call LLVM's function of that name for such vectors."""
         module, kinds = self.b.module, [a.type for a in arguments]
-        name = f"llvm.masked.{name}.v{self.lanes}f{8 * self.size}.p0"
+        element = vector.element
+        bits = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{8 * self.size}"
+        name = f"llvm.masked.{name}.v{self.lanes}{bits}.p0"
         function = module.globals.get(name) or ir.Function(
             module, ir.FunctionType(result, kinds), name)
         return self.b.call(function, arguments)
@@ -118,13 +121,14 @@ class Writer:
     def load_some(self, pointer, mask):
         """A vector with zeros, and no access to memory, outside of the mask."""
         pointer = self.b.bitcast(pointer, self.vector.as_pointer())
-        return self._masked("load", self.vector, [
+        return self._masked("load", self.vector, self.vector, [
             pointer, ir.Constant(ir.IntType(32), self.size), mask, self.zeros()])
 
     def store_some(self, value, pointer, mask):
-        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
-        self._masked("store", ir.VoidType(), [
-            value, pointer, ir.Constant(ir.IntType(32), self.size), mask])
+        """Store the elements of the mask."""
+        align = ir.Constant(ir.IntType(32), 1 if value.type != self.vector else self.size)
+        pointer = self.b.bitcast(pointer, value.type.as_pointer())
+        self._masked("store", ir.VoidType(), value.type, [value, pointer, align, mask])
 
     def loop(self, stop, step=1):
         """``with loop(stop, step) as i``, for i in range(0, stop, step)."""
@@ -239,5 +243,42 @@ def row(typing, out, out_at, x, x_at, count, term):
             mask = v.mask(i, args[4])
             value = b.fadd(v.load_some(v.step(source, i), mask), term)
             v.store_some(value, v.step(target, i), mask)
+        return context.get_dummy_value()
+    return signature, write
+
+
+@intrinsic
+def pairs(typing, y, y_at, chosen, at, x, x_at, pitch, term, count):
+    """The largest of each 2 x 2 numbers of two rows, ``count`` of them side by side: the values
+    of ``x + term`` into ``y``, the numbers of the cells into ``chosen``.
+
+    Of equal numbers the first is taken, and a nan is larger than all, the last of several.
+    """
+    i64 = types.int64
+    signature = types.void(y, i64, chosen, i64, x, i64, i64, x.dtype, i64)
+
+    def write(context, b, signature, args):
+        v = Writer(context, b, x.dtype)
+        source, twice = v.at(x, args[4], args[5]), b.mul(args[8], ir.Constant(INDEX, 2))
+        values, numbers = v.at(y, args[0], args[1]), v.at(chosen, args[2], args[3])
+        term, byte = v.spread(args[7]), ir.VectorType(ir.IntType(8), v.lanes)
+        halves = [ir.Constant(ir.VectorType(ir.IntType(32), v.lanes),
+                              list(range(k, 2 * v.lanes, 2))) for k in (0, 1)]
+        with v.loop(args[8], v.lanes) as (i, _):
+            cells, start = [], b.mul(i, ir.Constant(INDEX, 2))
+            masks = [v.mask(b.add(start, ir.Constant(INDEX, k)), twice) for k in (0, v.lanes)]
+            for r in range(2):
+                here = v.step(source, b.add(start, b.mul(args[6], ir.Constant(INDEX, r))))
+                both = [v.load_some(v.step(here, k * v.lanes), masks[k]) for k in range(2)]
+                cells += [b.fadd(b.shuffle_vector(*both, half), term) for half in halves]
+            best, cell = cells[0], ir.Constant(byte, [0] * v.lanes)
+            for k, value in enumerate(cells[1:], 1):
+                larger = b.or_(b.fcmp_ordered(">", value, best),
+                               b.fcmp_unordered("uno", value, value))
+                best = b.select(larger, value, best)
+                cell = b.select(larger, ir.Constant(byte, [k] * v.lanes), cell)
+            mask = v.mask(i, args[8])
+            v.store_some(best, v.step(values, i), mask)
+            v.store_some(cell, v.step(numbers, i), mask)
         return context.get_dummy_value()
     return signature, write

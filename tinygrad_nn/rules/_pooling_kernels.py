@@ -3,11 +3,16 @@
 Images are planes (N * C, H, W). A window is gone through cell by cell: a cell of all windows at
 once is a strided view of the planes, and everything is done with a few whole-array operations
 for each cell, block by block of planes, so that what is in the making stays in the cache.
+
+Where numba is installed, `tinygrad_nn.kernels` has compiled forms of max pooling.
 """
+
+import math
 
 import numpy as np
 
 from .._table import masked
+from ..kernels import also_compiled
 from ._windows import extents, reach
 
 BLOCK = 2 ** 17                 # pixels handled at a time: 512 kB in float32
@@ -50,6 +55,12 @@ def planes(x):
     return np.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
 
+def _pixels(x, *rest):
+    """Of images ``x``, as multiplications that take NumPy as long."""
+    return 16 * math.prod(x.shape)
+
+
+@also_compiled("_pooling", _pixels)
 def maxima(x, kernel, stride, padding):
     """The number of the cell with the largest value of each window; of equal ones the first,
     and a nan is larger than all. Padding is never chosen."""
@@ -77,6 +88,7 @@ def _maxima(cells, x, values, chosen, nans):
         np.maximum(chosen[at], n, out=chosen[at])           # cells come in growing order
 
 
+@also_compiled("_pooling", _pixels)
 def pick(x, chosen, kernel, stride, padding):
     """The value of the chosen cell of each window, 0 where that is padding."""
     cells = Cells(x.shape[2:], kernel, stride, padding)
@@ -87,6 +99,7 @@ def pick(x, chosen, kernel, stride, padding):
     return y
 
 
+@also_compiled("_pooling", lambda g, chosen, image, *how: _pixels(g) * math.prod(how[0]))
 def put(g, chosen, image, kernel, stride, padding):
     """Zeros (N, C, *image) with ``g`` (N, C, rows, columns) added at the chosen cells."""
     cells = Cells(image, kernel, stride, padding)
