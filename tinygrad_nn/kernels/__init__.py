@@ -29,23 +29,26 @@ def also_compiled(module, work):
     """Decorator: the function of that name in a module of this package takes the place of a
     NumPy one for float32 and float64, where ``work(*arguments)`` is `LEAST` or more.
 
-    The NumPy one stays as attribute ``plain``.
+    Two attributes: ``plain``, the NumPy one; ``pays(*arguments)``, whether it is replaced.
     """
     def decorate(plain):
+        def pays(*args):
+            return work(*args) >= LEAST and _precise(args) and available()
+
         @functools.wraps(plain)
         def call(*args):
-            if work(*args) >= LEAST and _precise(args) and available():
+            if pays(*args):
                 compiled = importlib.import_module(f".{module}", __name__)
                 return getattr(compiled, plain.__name__)(plain, *args)
             return plain(*args)
-        call.plain = plain
+        call.plain, call.pays = plain, pays
         return call
     return decorate
 
 
 def _precise(args):
     """Whether the result of these arguments is float32 or float64."""
-    dtype = np.result_type(*(a for a in args if isinstance(a, np.ndarray)))
+    dtype = np.result_type(*(a.dtype for a in args if hasattr(a, "dtype")))
     return dtype == np.float32 or dtype == np.float64
 
 

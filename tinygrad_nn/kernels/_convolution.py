@@ -6,6 +6,8 @@ tiles multiply zeros with numbers that the definition leaves alone, and 0 * inf 
 the loops of `conv2d` compute in excess is never stored.)
 """
 
+import math
+
 import numpy as np
 
 from . import _geometry as geometry
@@ -16,40 +18,78 @@ from ._numba import BYTES
 PARTS = 1 << 20                 # numbers in the partial sums of a gradient at most
 WORKERS = 8                     # items of work that a gradient by the weights is divided into
 ALONE = 1 << 20                 # multiplications that are not worth a second thread
+NONE = np.empty(0, np.uint8)    # no cells: nothing to do with pooling
 
 
 def conv2d(plain, x, w, bias, stride, padding, dilation, groups):
     """The convolution (N, O, rows, columns), with ``bias`` (O,) or None added."""
-    dtype = np.result_type(*(a for a in (x, w, bias) if a is not None))
-    sweep, phases, offsets = geometry.forward(x.shape, w.shape, stride, padding, dilation,
-                                              groups, dtype.itemsize)
+    sweep, dtype, *rest = _prepared(x, w, bias, stride, padding, dilation, groups)
     y = np.empty((len(x), len(w), sweep.out_height, sweep.out_width), dtype)
+    return _correlate(x, NONE, w, y, NONE, sweep, *rest)
+
+
+def conv2d_pooled(plain, x, w, bias, stride, padding, dilation, groups, window):
+    """(the largest of each window of max(convolution, 0), its cell, or that after the last)."""
+    sweep, dtype, *rest = _prepared(x, w, bias, stride, padding, dilation, groups, window)
+    shape = len(x), len(w), sweep.out_height // window[0], sweep.out_width // window[1]
+    y, cells = np.empty(shape, dtype), np.empty(shape, np.min_scalar_type(math.prod(window)))
+    return _correlate(x, NONE, w, y, cells, sweep, *rest), cells
+
+
+def _prepared(x, w, bias, *how):
+    """(sweep, dtype of the result, phases, offsets, bias)"""
+    dtype = np.result_type(*(a for a in (x, w, bias) if a is not None))
+    sweep, phases, offsets = geometry.forward(x.shape, w.shape, *how[:4], dtype.itemsize,
+                                              *how[4:])
     bias = np.zeros(len(w), dtype) if bias is None else flat(bias, dtype)
-    _correlate(flat(x, dtype), len(x), w.reshape(groups, len(w) // groups, -1), bias,
-               y.reshape(-1), sweep, phases, offsets)
-    return y
+    return sweep, dtype, phases, offsets, bias
 
 
 def conv2d_dx(plain, g, w, shape, stride, padding, dilation, groups):
     """The gradient by the images, of this ``shape``, from the gradient ``g`` of the result."""
     if not np.isfinite(w).all():
         return plain(g, w, shape, stride, padding, dilation, groups)
+    return _dx(g, NONE, w, shape, stride, padding, dilation, groups)
+
+
+def conv2d_pooled_dx(plain, g, cells, w, shape, stride, padding, dilation, groups, window):
+    """The same from the gradient behind the pooling of `conv2d_pooled`, and its cells."""
+    if not np.isfinite(w).all():
+        return plain(g, cells, w, shape, stride, padding, dilation, groups, window)
+    return _dx(g, cells, w, shape, stride, padding, dilation, groups, window)
+
+
+def _dx(g, cells, w, shape, stride, padding, dilation, groups, window=(1, 1)):
     dtype = np.result_type(g, w)
     dx, none = np.zeros(shape, dtype), np.zeros(shape[1], dtype)
-    g = flat(g, dtype)
     weights = np.swapaxes(w.reshape(groups, len(w) // groups, w.shape[1], -1), 1, 2)
+    weights = weights.reshape(shape[1], len(w) // groups, -1)
     for mine, tables in geometry.backward(shape, w.shape, stride, padding, dilation, groups,
-                                          dtype.itemsize):
-        _correlate(g, shape[0], weights[..., mine].reshape(groups, w.shape[1], -1), none,
-                   dx.reshape(-1), *tables)
+                                          dtype.itemsize, window):
+        _correlate(g, cells, weights[..., mine], dx, NONE, *tables, none)
     return dx
 
 
 def conv2d_dw(plain, g, x, shape, stride, padding, dilation, groups):
     """The gradient by the weights, of this ``shape``, from the gradient ``g`` of the result."""
+    dw = _dw(g, NONE, x, shape, stride, padding, dilation, groups)
+    if not np.isfinite(dw).all():
+        return plain(g, x, shape, stride, padding, dilation, groups)
+    return dw
+
+
+def conv2d_pooled_dw(plain, g, cells, x, shape, stride, padding, dilation, groups, window):
+    """The same from the gradient behind the pooling of `conv2d_pooled`, and its cells."""
+    dw = _dw(g, cells, x, shape, stride, padding, dilation, groups, window)
+    if not np.isfinite(dw).all():
+        return plain(g, cells, x, shape, stride, padding, dilation, groups, window)
+    return dw
+
+
+def _dw(g, cells, x, shape, stride, padding, dilation, groups, window=(1, 1)):
     dtype = np.result_type(g, x)
     s, phases, offsets = geometry.forward(x.shape, shape, stride, padding, dilation, groups,
-                                          dtype.itemsize, summed=True)
+                                          dtype.itemsize, window, summed=True)
     k, width = len(offsets), BYTES // dtype.itemsize
     filters, columns = geometry.whole(s.filters, DOT_ROWS), geometry.whole(k, DOT_COLUMNS)
     strips = -(-len(x) // s.together) * s.strips
@@ -57,22 +97,23 @@ def conv2d_dw(plain, g, x, shape, stride, padding, dilation, groups):
     shares = min(-(-WORKERS // parts), filters // DOT_ROWS)
     sums = np.zeros((parts, groups, filters, columns), dtype)
     size = s.source + 2 * width + filters * s.together * s.positions(width)
-    threads.run(weigh, 1 if g.size * k < ALONE else parts * shares, size, dtype,
-                flat(g, dtype), flat(x, dtype), len(x), sums, shares, s, phases,
-                np.resize(offsets, columns))                # the first ones again, to fill up
-    dw = np.sum(sums[:, :, :s.filters, :k], axis=0).reshape(shape)
-    if not np.isfinite(dw).all():
-        return plain(g, x, shape, stride, padding, dilation, groups)
-    return dw
+    small = len(x) * s.rows * s.columns * math.prod(shape) < ALONE
+    threads.run(weigh, 1 if small else parts * shares, size, dtype,
+                flat(g, dtype), flat(cells, cells.dtype), flat(x, dtype), len(x), sums, shares,
+                s, phases, np.resize(offsets, columns))     # the first ones again, to fill up
+    return np.sum(sums[:, :, :s.filters, :k], axis=0).reshape(shape)
 
 
-def _correlate(x, batch, w, bias, y, sweep, phases, offsets):
-    """Into flat ``y`` from flat ``x``; ``w`` (groups, filters, offsets)."""
+def _correlate(x, x_cells, w, y, y_cells, sweep, phases, offsets, bias):
+    """Into ``y``, which is returned, from ``x``; ``w`` (all filters, what is summed up)."""
+    w = w.reshape(sweep.groups, sweep.filters, -1)
     width = BYTES // y.itemsize
     size = sweep.source + 2 * width + TILE_ROWS * sweep.positions(width)
-    small = y.size * len(offsets) < ALONE
-    threads.run(correlate, 1 if small else batch * sweep.strips, size, y.dtype,
-                x, batch, _packed(w, y.dtype), bias, y, sweep, phases, offsets)
+    small = len(y) * sweep.rows * sweep.columns * w.size < ALONE
+    threads.run(correlate, 1 if small else len(y) * sweep.strips, size, y.dtype,
+                flat(x, y.dtype), flat(x_cells, x_cells.dtype), len(y), _packed(w, y.dtype),
+                bias, y.reshape(-1), y_cells.reshape(-1), sweep, phases, offsets)
+    return y
 
 
 def _packed(w, dtype):

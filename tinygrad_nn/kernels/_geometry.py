@@ -49,6 +49,8 @@ class Sweep(NamedTuple):
     start_column: int
     step_row: int
     step_column: int
+    pool_rows: int              # of a window of max pooling, of the convolution's result
+    pool_columns: int
     phases: int                 # of the source that are used
     halo: int                   # more rows of source than of results in a strip
     pitch: int                  # of rows in a strip
@@ -85,10 +87,11 @@ def extents(image, kernel, stride, padding, dilation):
         image, padding, dilation, kernel, stride, strict=True))
 
 
-def _sweep(batch, size, phase, shift, summed, **known):
+def _sweep(batch, size, phase, shift, summed, by, **known):
     """(sweep, phases, offsets) from the phase and the shift (n, 2) of each weight.
 
-    ``size``: of a number in bytes; ``summed``: whether positions are summed up.
+    ``size``: of a number in bytes; ``summed``: whether positions are summed up; ``by``: what
+    the rows of a strip are to be a multiple of.
     """
     phases, number = np.unique(phase, axis=0, return_inverse=True)
     halo, wide = (int(n) for n in shift.max(axis=0))
@@ -97,6 +100,7 @@ def _sweep(batch, size, phase, shift, summed, **known):
     strip = max(SOURCE // a_row - halo, 2 * halo, 1)
     strip = min(strip, rows if summed else -(-rows // -(-STRIPS // max(batch, 1))))
     strip = -(-rows // -(-rows // strip))                       # of about equal height
+    strip = whole(strip, by)
     together = 1
     if summed and strip == rows:
         together = min(LONG // (rows * pitch), TOGETHER // (a_row * (rows + halo)), batch)
@@ -108,21 +112,23 @@ def _sweep(batch, size, phase, shift, summed, **known):
 
 
 @functools.lru_cache(256)
-def forward(x, w, stride, padding, dilation, groups, size, summed=False):
-    """(sweep, phases, offsets) of the convolution of images ``x`` with kernels ``w``."""
+def forward(x, w, stride, padding, dilation, groups, size, window=(1, 1), summed=False):
+    """(sweep, phases, offsets) of the convolution of images ``x`` with kernels ``w``; of its
+    results what is in whole windows."""
     batch, channels, *image = x
-    rows, columns = extents(image, w[2:], stride, padding, dilation)
+    height, width = extents(image, w[2:], stride, padding, dilation)
     taps = np.indices(w[2:]).reshape(2, -1).T * dilation
     return _sweep(
-        batch, size, taps % stride, taps // stride, summed, groups=groups,
+        batch, size, taps % stride, taps // stride, summed, window[0], groups=groups,
         channels=channels // groups, filters=w[0] // groups, height=image[0], width=image[1],
         top=padding[0][0], left=padding[1][0], down=stride[0], along=stride[1],
-        rows=rows, columns=columns, out_height=rows, out_width=columns,
-        start_row=0, start_column=0, step_row=1, step_column=1)
+        rows=height // window[0] * window[0], columns=width // window[1] * window[1],
+        out_height=height, out_width=width, start_row=0, start_column=0, step_row=1,
+        step_column=1, pool_rows=window[0], pool_columns=window[1])
 
 
 @functools.lru_cache(256)
-def backward(x, w, stride, padding, dilation, groups, size):
+def backward(x, w, stride, padding, dilation, groups, size, window=(1, 1)):
     """The same of the gradient by the images, for each phase of them that a weight meets:
     [(the numbers of these weights, (sweep, phases, offsets))]."""
     batch, channels, *image = x
@@ -136,13 +142,13 @@ def backward(x, w, stride, padding, dilation, groups, size):
         first, count, start = zip(*map(_reached, a, image, stride, padding), strict=True)
         if all(count):
             found.append((mine, _sweep(
-                batch, size, np.zeros_like(shift[mine]), most - shift[mine], False,
+                batch, size, np.zeros_like(shift[mine]), most - shift[mine], False, 1,
                 groups=groups, channels=w[0] // groups, filters=channels // groups,
                 height=height, width=width, top=int(most[0]) - first[0],
                 left=int(most[1]) - first[1], down=1, along=1, rows=count[0],
                 columns=count[1], out_height=image[0], out_width=image[1],
                 start_row=start[0], start_column=start[1], step_row=stride[0],
-                step_column=stride[1])))
+                step_column=stride[1], pool_rows=window[0], pool_columns=window[1])))
     return found
 
 

@@ -51,7 +51,8 @@ def maxima(x, chosen, planes, s, scratch, counter):
 
 @compiled
 def pick(x, chosen, y, planes, s, scratch, counter):
-    """The value of the chosen cell of each window."""
+    """The value of the chosen cell of each window; zero where there is no such cell."""
+    cells = s.kernel_rows * s.kernel_columns
     while True:
         n = take(counter, 0)
         if n >= planes:
@@ -62,13 +63,16 @@ def pick(x, chosen, y, planes, s, scratch, counter):
                 cell = np.int64(chosen[np.uintp(at)])
                 h = r * s.down - s.top + cell // s.kernel_columns
                 w = c * s.along - s.left + cell % s.kernel_columns
-                y[np.uintp(at)] = x[np.uintp((n * s.height + h) * s.width + w)]
+                y[np.uintp(at)] = 0
+                if cell < cells:
+                    y[np.uintp(at)] = x[np.uintp((n * s.height + h) * s.width + w)]
                 at += 1
 
 
 @compiled
 def put(g, chosen, dx, planes, s, scratch, counter):
-    """Add ``g`` at the chosen cell of each window, to zeros."""
+    """Add ``g`` at the chosen cell of each window, to zeros; nowhere if there is no such."""
+    cells = s.kernel_rows * s.kernel_columns
     while True:
         n = take(counter, 0)
         if n >= planes:
@@ -79,5 +83,6 @@ def put(g, chosen, dx, planes, s, scratch, counter):
                 cell = np.int64(chosen[np.uintp(at)])
                 h = r * s.down - s.top + cell // s.kernel_columns
                 w = c * s.along - s.left + cell % s.kernel_columns
-                dx[np.uintp((n * s.height + h) * s.width + w)] += g[np.uintp(at)]
+                if cell < cells:
+                    dx[np.uintp((n * s.height + h) * s.width + w)] += g[np.uintp(at)]
                 at += 1

@@ -1,5 +1,6 @@
 """`Sequential`: modules in a row."""
 
+from ._fusion import fused
 from ._module import Module
 
 
@@ -26,8 +27,10 @@ class Sequential(Module):
         return {"modules": tuple(self)}
 
     def forward(self, x):
-        for m in self:
-            x = m(x)
+        modules = list(self)
+        while modules:
+            y = fused(modules, x)
+            x, modules = (modules[0](x), modules[1:]) if y is None else (y, modules[3:])
         return x
 
     def __iter__(self):

@@ -20,6 +20,7 @@ and every order; how the parameters of their functions may be called is told in
     _activations      relu and its kin, sigmoid, gelu, softplus, softmax, logsumexp
     _erf              the error function
     _convolution      conv2d; its arithmetic in _convolution_kernels
+    _convolution_pooled   conv2d, relu and max_pool2d as one
     _pooling          max_pool2d, avg_pool2d and adaptive; arithmetic in _pooling_kernels
     _normalization    standardize
     _zero, _refused   derivative zero; no derivative, and why
@@ -48,6 +49,7 @@ from .._table import (
 )
 from . import (  # noqa: F401  they fill the table
     _calculus,
+    _convolution_pooled,
     _cumulative,
     _decompositions,
     _elementwise,

@@ -43,6 +43,14 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     >>> tn.nn.conv2d(x, w, stride=2, padding=1).shape
     (1, 1, 2, 2)
     """
+    how = steps(x, weight, bias, stride, padding, dilation, groups)
+    if bias is None:
+        return _conv2d(x, weight, how=how)
+    return _conv2d_with_bias(x, weight, bias, how=how)
+
+
+def steps(x, weight, bias, stride, padding, dilation, groups):
+    """The settings of `conv2d` as its kernels take them, or an error."""
     images("conv2d", x)
     if len(np.shape(weight)) != 4:
         raise ShapeError("conv2d expects kernels of shape (O, C / groups, kh, kw), got "
@@ -52,9 +60,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     padding = sides("conv2d: padding", padding, kernel, stride, dilation)
     how = Steps(stride, padding, dilation, whole("conv2d: groups", groups))
     _check(x, weight, bias, how)
-    if bias is None:
-        return _conv2d(x, weight, how=how)
-    return _conv2d_with_bias(x, weight, bias, how=how)
+    return how
 
 
 def _check(x, weight, bias, how):

@@ -6,6 +6,7 @@ from ..nn import _checks
 from ..rules import (
     _activations,
     _convolution,
+    _convolution_pooled,
     _normalization,
     _order,
     _pooling,
@@ -35,6 +36,22 @@ for (_x, _w, _g), _h in _how:
     row(_convolution._conv2d_dw, "real", "real", shapes=[(_g, _x)], note=str(tuple(_h)),
         call=lambda g, x, h=_h, s=_w: _convolution._conv2d_dw(g, x, into=s, how=h))
 
+# ---------------------------------------------------------------- with ReLU and pooling
+# (images, kernels, pooled results), how and window
+for _x, _w, _g, _h, _n in (
+        ((1, 1, 4, 5), (2, 1, 2, 2), (1, 2, 1, 2), Steps(_one, _no, _one, 1), (2, 2)),
+        ((2, 2, 3, 3), (2, 1, 2, 2), (2, 2, 3, 1), Steps((1, 2), ((1, 0), (0, 1)), _one, 2),
+         (1, 2))):
+    _cells = np.arange(np.prod(_g)).reshape(_g) % (_n[0] * _n[1] + 1)
+    row(_convolution_pooled._pooled, "real", "real", "real", shapes=[(_x, _w, _w[:1])],
+        call=lambda x, w, b, h=_h, n=_n: _convolution_pooled.conv2d_relu_max_pool2d(
+            x, w, b, h, n), note=f"{_n}", special=False)
+    row(_convolution_pooled._pooled_dx, "real", "real", shapes=[(_g, _w)], note=f"{_n}",
+        call=lambda g, w, c=_cells, h=_h, s=_x, n=_n: _convolution_pooled._pooled_dx(
+            g, w, chosen=c, into=s, how=h, window=n))
+    row(_convolution_pooled._pooled_dw, "real", "real", shapes=[(_g, _x)], note=f"{_n}",
+        call=lambda g, x, c=_cells, h=_h, s=_w, n=_n: _convolution_pooled._pooled_dw(
+            g, x, chosen=c, into=s, how=h, window=n))
 # ---------------------------------------------------------------- pooling: (images, windows)
 for _x, _n, _windows in (((1, 2, 4, 4), (2, 2), ((2, 2), (2, 2), _no)),
                          ((2, 1, 4, 3), (2, 2), ((3, 2), (2, 1), ((1, 1), (0, 0)))),
@@ -53,6 +70,9 @@ for _x, _n, _windows in (((1, 2, 4, 4), (2, 2), ((2, 2), (2, 2), _no)),
         call=lambda g, w=_windows, i=_x[2:]: _pooling._spread(g, image=i, windows=w))
 ZEROS.append((_pooling._maxima, lambda x: _pooling._maxima(
     np.reshape(x, (1, 1, 1, 3)), windows=((1, 2), (1, 1), _no))))
+ZEROS.append((_convolution_pooled._peaks, lambda x: _convolution_pooled._peaks(
+    np.reshape(x, (1, 1, 1, 3)), np.ones((1, 1, 1, 2)), np.zeros(1), window=(1, 2),
+    how=Steps(_one, _no, _one, 1))[1]))
 for _n in (1, 2, 3, 5):
     row(_pooling._parts, shapes=[((1, 2, 3, 2),)], note=f"{_n}",
         call=lambda x, n=_n: _pooling._parts(x, n=n))
