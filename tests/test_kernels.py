@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, kernels, nn
 from tinygrad_nn.rules import _convolution_kernels as plain
+from tinygrad_nn.rules import _convolution_pooled as plain_pooled
 from tinygrad_nn.rules import _pooling_kernels as plain_pooling
 from tinygrad_nn.testing import laid_out, layouts
 
@@ -168,6 +169,103 @@ def test_a_network_is_the_plain_one(monkeypatch):
         np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-10)
 
 
+# ---------------------------------------------------------------- with ReLU and pooling
+
+def pooled_all(x, w, bias, how, window, g=None):
+    """(y, cells, dx, dw) of the compiled forms of convolution, ReLU and pooling as one."""
+    y, cells = fast.conv2d_pooled(None, x, w, bias, *how, window)
+    if g is None:
+        g = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
+    dw = plain_pooled.conv2d_pooled_dw.plain
+    return (y, cells, fast.conv2d_pooled_dx(None, g, cells, w, x.shape, *how, window),
+            fast.conv2d_pooled_dw(dw, g, cells, x, w.shape, *how, window))
+
+
+def one_by_one(x, w, bias, how, window):
+    """The same by the compiled convolution and the plain rest."""
+    pool = window, window, ((0, 0), (0, 0))
+    z = np.maximum(fast.conv2d(None, x, w, bias, *how), 0)
+    cells = plain_pooling.maxima.plain(z, *pool)
+    y = plain_pooling.pick.plain(z, cells, *pool)
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
+    dz = plain_pooling.put.plain(np.where(y > 0, g, 0), cells, z.shape[2:], *pool)
+    cells = np.where(y > 0, cells, window[0] * window[1])
+    return (y, cells, fast.conv2d_dx(None, dz, w, x.shape, *how),
+            fast.conv2d_dw(plain.conv2d_dw.plain, dz, x, w.shape, *how))
+
+
+WINDOWS = st.sampled_from([(2, 2), (2, 2), (1, 1), (3, 2), (1, 3), (17, 16)])
+
+
+def in_windows(problem, window):
+    """(x, w, bias, how) of a problem whose results have a whole window at least, or None."""
+    x, w, bias, g, how = problem.arrays()
+    fits = all(n >= k for n, k in zip(g.shape[2:], window, strict=True))
+    return (x, w, bias, how) if fits else None
+
+
+@settings(max_examples=120, deadline=None)
+@given(problems(), WINDOWS, st.sampled_from([1, 2000, 1 << 17]))
+def test_all_in_one_is_one_by_one(problem, window, source):
+    arrays = in_windows(problem, window)
+    if arrays is None:
+        return
+    with changed(geometry, SOURCE=source):
+        y, cells, dx, dw = pooled_all(*arrays, window)
+        want_y, want_cells, want_dx, want_dw = one_by_one(*arrays, window)
+    np.testing.assert_array_equal(y, want_y)
+    np.testing.assert_array_equal(cells, want_cells)
+    np.testing.assert_array_equal(dx, want_dx)
+    close(dw, want_dw, problem.dtype)               # added up in another order of strips
+
+
+def test_a_nan_goes_through_all_in_one():
+    x, w = np.arange(64.0).reshape(1, 1, 8, 8) - 30, np.ones((1, 1, 1, 1))
+    x[0, 0, 2, 3], x[0, 0, 6, 6] = np.nan, np.inf
+    how = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    for got, want in zip(pooled_all(x, w, None, how, (2, 2))[:3],
+                         one_by_one(x, w, None, how, (2, 2))[:3], strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_network_with_pooling_is_the_plain_one(monkeypatch, dtype):
+    x, labels = RNG.standard_normal((8, 3, 24, 24)).astype(dtype), np.arange(8) % 4
+    found, runs = [], []
+    monkeypatch.setattr(fast, "conv2d_pooled",
+                        lambda *args, run=fast.conv2d_pooled: runs.append(1) or run(*args))
+    for available in (True, False):
+        monkeypatch.setattr(kernels, "available", lambda value=available: value)
+        model = nn.Sequential(
+            nn.Conv2d(3, 16, 3, rng=0, dtype=dtype), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 12, 3, padding=1, rng=1, dtype=dtype), nn.ReLU(), nn.MaxPool2d(3),
+            nn.Flatten(), nn.Linear(108, 4, rng=2, dtype=dtype))
+        leaf = Tensor(x)
+        nn.cross_entropy(model(leaf), labels).backward()
+        found.append([leaf.grad, *(p.grad for p in model.parameters())])
+    assert len(runs) == 2
+    for got, want in zip(*found, strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want, rtol=0,
+                                   atol=10 * EPS[dtype] * max(np.abs(want).max(), 1))
+
+
+def test_only_what_is_the_same_is_made_one(monkeypatch):
+    monkeypatch.setattr(fast, "conv2d_pooled", lambda *args: pytest.fail("made one"))
+    x = np.ones((8, 3, 24, 24), np.float32)
+    conv = nn.Conv2d(3, 16, 3, rng=0)
+    replaced = nn.ReLU()
+    replaced.forward = np.tanh
+    for layers in ((conv, nn.ReLU()), (conv, nn.ReLU(), nn.MaxPool2d(3, 2)),
+                   (conv, nn.ReLU(), nn.MaxPool2d(2, padding=1)), (conv, nn.MaxPool2d(2)),
+                   (nn.Conv2d(3, 16, 3, bias=False), nn.ReLU(), nn.MaxPool2d(2)),
+                   (conv, replaced, nn.MaxPool2d(2)), (conv, np.tanh, nn.MaxPool2d(2))):
+        nn.Sequential(*layers)(x)
+    with pytest.raises(tn.ShapeError) as error:
+        nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(30))(x)
+    assert str(error.value).startswith("2 (MaxPool2d")
+
+
 # ---------------------------------------------------------------- pooling
 
 @st.composite
@@ -242,6 +340,19 @@ def test_nothing_beyond_an_array_is_touched_by_pooling(drawn, behind):
     np.testing.assert_array_equal(chosen, want_chosen)
     np.testing.assert_array_equal(y, want_y)
     close(dx, want_dx, x.dtype.type)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")
+@settings(max_examples=80, deadline=None)
+@given(problems(), WINDOWS, st.booleans(), st.sampled_from([1, 2000, 1 << 17]))
+def test_nothing_beyond_an_array_is_touched_by_all_in_one(problem, window, behind, source):
+    arrays = in_windows(problem, window)
+    if arrays is None:
+        return
+    with changed(geometry, SOURCE=source):
+        found = guard_all(pooled_all, (*arrays, window), behind)
+        for got, want in zip(found[:3], one_by_one(*arrays, window)[:3], strict=True):
+            np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")
