@@ -150,6 +150,15 @@ def test_whoever_changes_something_is_heeded():
     both(each=each, settings={"momentum": 0.9})
 
 
+def test_where_something_changes_all_the_time_it_is_left():
+    def each(run, i):
+        if i > 20:
+            run.model.layers[0].weight.data = run.model.layers[0].weight.data * 0.999
+        if i == 25:
+            run.step.program.stages.pop("closed form, once", None)  # it does not come back
+    both(each=each, closed=False)
+
+
 def test_another_compiled_function_and_eager_steps_in_between():
     def each(run, i):
         if i == 5:

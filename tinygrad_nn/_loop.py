@@ -16,6 +16,8 @@ from ._record import recording_now
 from ._tensor import OWNERS, Tensor
 from .passes import optimised
 
+FEW = 4                 # steps from one change to the next that are too few to begin anew
+
 
 class Loop:
     """The results of ``n`` calls of a compiled function on the same arguments, one by one."""
@@ -28,20 +30,20 @@ class Loop:
         return self.n
 
     def __iter__(self):
-        done, closed = 0, None
-        while done < self.n:
+        done, run = 0, FEW
+        while done < self.n and run >= FEW:
             found = self._compiled()
-            closed = found and self._closed(found, self.n - done)
-            if found and not closed:
-                break
-            if not closed:                      # it is still being recorded
+            if not found:                       # it is still being recorded
                 yield self.compiled(*self.args, **self.kwargs)
                 done += 1
                 continue
+            closed, run = self._closed(found, self.n - done), 0
+            if closed is None:
+                break
             try:
                 while done < self.n and closed.goes_on():
                     yield closed.step()
-                    done += 1
+                    done, run = done + 1, run + 1
             finally:
                 closed.end()
         for _ in range(self.n - done):
