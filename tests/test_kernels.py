@@ -489,7 +489,7 @@ def test_a_second_process_does_not_compile_again(tmp_path):
     """
     found = [run(code, NUMBA_CACHE_DIR=str(tmp_path))[2:] for _ in range(2)]
     assert found == [["1", "1"], ["0", "0"]]
-    assert any(tmp_path.rglob("*.nbi"))
+    assert any(tmp_path.glob("tinygrad_nn-*/**/*.nbi"))
 
 
 def test_the_choice_depends_on_shapes_alone():

@@ -6,11 +6,15 @@ what is summed up. Addresses are raw: nothing here checks a bound, whoever calls
 arithmetic, and the tests put a page that must not be touched behind every buffer.
 
 What is compiled is kept on disk, so that a second process does not compile again: in
-`__pycache__` beside the source (or in a folder of the user where that cannot be written, or
-in NUMBA_CACHE_DIR), as files ``*.nbi`` and ``*.nbc`` that may be deleted at any time. The cache
-looks at the date of the file of a function, not at what that file imports: **after a change
-here, delete it**.
+`__pycache__` beside the source, or in NUMBA_CACHE_DIR, or in numba's folder of the user where
+that cannot be written. It may be deleted at any time. Numba looks at the date of the file that
+a function stands in, not at what that file imports, so here the folder has the sources' hash in
+its name.
 """
+
+import hashlib
+import os
+from pathlib import Path
 
 import numba
 from llvmlite import ir
@@ -18,9 +22,6 @@ from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
-
-# error_model: a check for division by zero would stop vectorisation. nogil: our threads.
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 INDEX = ir.IntType(64)
 CONTRACT = ("contract",)                # x * y + z may round once; nothing else is relaxed
@@ -38,6 +39,31 @@ def _machine():
 
 
 BYTES, TILE, DOTS = _machine()
+
+
+def _folder():
+    """Where compiled functions are kept: another one when a source of this package changes."""
+    here = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    name = "tinygrad_nn-" + hashlib.sha256(sources).hexdigest()[:16]
+    return os.path.join(numba.config.CACHE_DIR or here / "__pycache__", name)
+
+
+FOLDER = _folder()
+
+
+def compiled(function):
+    """Decorator: compiled for the types of the arguments when they first come, or taken from
+    the disk."""
+    # error_model: a check for division by zero would stop vectorisation. nogil: our threads.
+    how = {"nogil": True, "error_model": "numpy"}
+    users, numba.config.CACHE_DIR = numba.config.CACHE_DIR, FOLDER
+    try:
+        return numba.njit(function, cache=True, **how)
+    except RuntimeError:                            # there is no folder that can be written to
+        return numba.njit(function, **how)
+    finally:
+        numba.config.CACHE_DIR = users
 
 
 class Writer:
