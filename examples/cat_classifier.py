@@ -4,6 +4,7 @@
     python examples/cat_classifier.py --data FOLDER     photos, a sub-folder for each class
     python examples/cat_classifier.py --data FOLDER --size 128
     python examples/cat_classifier.py --course FOLDER   the course's two .h5 files
+    python examples/cat_classifier.py --cnn             four convolutions, changed pictures
     python examples/cat_classifier.py --model FILE --predict PICTURE ...
 
 It prints the cost while it learns, the accuracy on pictures that it has not seen beside what
@@ -16,11 +17,14 @@ import sys
 import time
 from pathlib import Path
 
+import common
 import numpy as np
 import pictures
+from common import whole
 
 import tinygrad_nn as tn
 from tinygrad_nn import data, nn, optim
+from tinygrad_nn.data.augment import Compose, RandomAffine, RandomHorizontalFlip
 from tinygrad_nn.models import CatClassifier
 from tinygrad_nn.train import Progress
 
@@ -125,14 +129,16 @@ def predict(model, classes, size, paths):
     """Say of each picture what it shows."""
     for path in paths:
         q = probabilities(model, flat(data.read_image(path, size)[None]))[0]
-        name, sure = (classes[1], q) if q > 0.5 else (classes[0], 1 - q)
-        print(f"{path}: {name} ({sure:.1%})")
+        common.say(path, classes, np.array([1 - q, q]))
 
 
 def saved(file, paths):
-    """Predict with a model that an earlier run saved."""
+    """Predict with a model that an earlier run saved, of either network."""
     model, classes, preprocessing = tn.load_model(file)
-    if classes is None or len(classes) != 2 or "size" not in (preprocessing or {}):
+    if not (preprocessing or {}).get("flat"):
+        common.predict(file, paths)
+        return
+    if classes is None or len(classes) != 2 or "size" not in preprocessing:
         raise tn.DataError(f"{file} is no model of this example: it lacks the names of two "
                            "classes or the size of the pictures", file)
     predict(model, classes, preprocessing["size"], paths)
@@ -164,15 +170,47 @@ def drawings(options):
     return data.write_drawings(folder, size=options.size, seed=options.seed)
 
 
+# ---------------------------------------------------------------- with convolutions
+
+NETWORK = {"channels": (3, 16, 32, 64, 128)}
+CHANGES = Compose([RandomHorizontalFlip(),
+                   RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15))])
+
+
+def convolutional(options):
+    """Train the small convolutional network, look at the pictures put aside, once."""
+    if options.course:
+        train_x, train_y, test_x, test_y, classes = data.read_course(options.course)
+        learnt, tested = data.ArrayDataset(train_x, train_y), data.ArrayDataset(test_x, test_y)
+        options.size = train_x.shape[1]
+    else:
+        everything = common.two_classes(options.data or drawings(options), options.size,
+                                        positive=options.positive)
+        learnt, tested = map(everything.subset, data.split(everything, seed=options.seed))
+        classes = everything.classes
+    learn = lambda part, seed, keep=False: common.learn(options, part, NETWORK, CHANGES, seed,
+                                                        keep)
+    if options.cross_validate:
+        common.cross_validate(learnt, options, learn, mirrored=True)
+        return
+    model = learn(learnt, options.seed, keep=True)
+    p = common.probabilities(model, tested, mirrored=True)
+    common.report(p, tested.y, classes)
+    if options.course:
+        seen = {row.tobytes() for row in learnt.x}
+        new = np.array([row.tobytes() not in seen for row in tested.x])
+        print(f"Without the {np.sum(~new)} of them that is in the training set too: "
+              f"{np.mean((p.argmax(1) == tested.y)[new]):.2%}")
+    common.save_mistakes(tested, p, classes, options.out / "mistakes.png")
+    common.save_model(options.out / "model.safetensors", model, classes, options.size,
+                      mirrored=True)
+    print(f"Saved history.csv, mistakes.png, model.safetensors and checkpoint.safetensors in "
+          f"{options.out}")
+    if options.predict:
+        common.predict(options.out / "model.safetensors", options.predict)
+
+
 # ---------------------------------------------------------------- the command line
-
-def whole(text):
-    """A positive whole number."""
-    n = int(text)
-    if n < 1:
-        raise ValueError(text)
-    return n
-
 
 def sizes(text):
     """Whole numbers with commas between: the hidden layers."""
@@ -200,36 +238,42 @@ def arguments(argv):
                              "--layers 7 is the course's two-layer network")
     parser.add_argument("--iterations", type=whole, help="steps of gradient descent (2500; "
                         "of drawings 1250)")
-    parser.add_argument("--learning-rate", type=float, default=0.0075)
-    parser.add_argument("--seed", type=int, default=0, help="of the split and the start (0)")
-    parser.add_argument("--out", type=Path, default=Path("cat_classifier_output"),
-                        help="the folder for what is saved (cat_classifier_output)")
+    parser.add_argument("--learning-rate", type=float, help="0.0075; with --cnn 0.003 at most")
+    parser.add_argument("--cnn", action="store_true",
+                        help="four convolutions that learn from flipped, turned, shifted and "
+                             "zoomed pictures")
+    parser.add_argument("--epochs", type=whole, default=40, help="of --cnn (40)")
+    parser.add_argument("--batch-size", type=whole, default=32, help="of --cnn (32)")
+    common.add_cross_validate(parser, "with --cnn: ")
+    common.add_training_options(parser, "cat_classifier_output", "of the split and the start "
+                                "(0)")
     parser.add_argument("--predict", nargs="+", type=Path, metavar="FILE",
                         help="pictures to classify afterwards")
     options = parser.parse_args(argv)
+    options.learning_rate = options.learning_rate or (3e-3 if options.cnn else 0.0075)
     if options.model and not options.predict:
         parser.error("--model needs --predict")
+    if (options.resume or options.cross_validate) and not options.cnn:
+        parser.error("--resume and --cross-validate need --cnn")
     return options
 
 
 def main(argv=None):
     """Run the command; the exit code."""
     options = arguments(argv)
-    try:
-        if options.course:
-            course(options.course, options.iterations or 2500)
-        elif options.model:
-            saved(options.model, options.predict)
-        else:
-            options.iterations = options.iterations or (2500 if options.data else 1250)
-            photos(options.data or drawings(options), options)
-    except (tn.TinygradError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    return 0
+    return common.command(lambda: run(options))
+
+
+def run(options):
+    if options.model:
+        saved(options.model, options.predict)
+    elif options.cnn:
+        convolutional(options)
+    elif options.course:
+        course(options.course, options.iterations or 2500)
+    else:
+        options.iterations = options.iterations or (2500 if options.data else 1250)
+        photos(options.data or drawings(options), options)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import csv
 import gzip
 import os
 
+import common
 import fashion_mnist
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_the_tutorials_network(folder, tmp_path, capsys):
     model, classes, preprocessing = tn.load_model(tmp_path / "model.safetensors")
     assert classes[9] == "Ankle boot" and preprocessing["size"] == 28
     x, y = garments(50, 1)
-    right = np.mean(fashion_mnist.probabilities(model, x).argmax(1) == y)
+    right = np.mean(common.probabilities(model, data.ArrayDataset(x, y)).argmax(1) == y)
     assert f"test pictures: {right:.2%}" in text and right > 0.5
 
 
@@ -69,7 +70,7 @@ def test_the_convolutional_network(folder, tmp_path, capsys):
     text = capsys.readouterr().out
     assert text.count("Conv2d(") == 2 and "epoch 2 of 2: loss " in text
     model = tn.load_model(tmp_path / "model.safetensors").model
-    p = fashion_mnist.probabilities(model, garments(50, 1)[0])
+    p = common.probabilities(model, data.ArrayDataset(*garments(50, 1)))
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
     rate = [float(row.split(",")[-1]) for row in
             (tmp_path / "history.csv").read_text().splitlines()[1:]]
@@ -92,31 +93,6 @@ def test_a_stopped_run_goes_on(folder, tmp_path, capsys, monkeypatch):
     a, b = ((tmp_path / name / "model.safetensors").read_bytes() for name in
             ("whole", "stopped"))
     assert a == b
-
-
-def test_the_gallery_shows_the_surest_mistakes_first(tmp_path, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(fashion_mnist.pictures, "gallery",
-                        lambda images, captions, path, title: seen.update(vars()))
-    x, y = garments(20, 0)
-    p = np.full((20, 10), 0.01)
-    p[np.arange(20), y] = 0.9
-    p[7], p[12] = 0.01, 0.01
-    p[7, 1], p[12, 3] = 0.6, 0.8
-    fashion_mnist.save_worst(x, y, p, [f"c{k}" for k in range(10)], tmp_path / "g.png")
-    assert seen["captions"] == ["c2\nsaid c3\n80.00% sure", "c7\nsaid c1\n60.00% sure"]
-    assert seen["images"].shape == (2, 28, 28, 3) and seen["images"].max() <= 1
-    np.testing.assert_array_equal(seen["images"][0, ..., 0], x[12] / 255)
-    assert seen["title"] == "The 2 surest of 2 mistakes on 20 test pictures"
-
-
-def test_a_class_report(capsys):
-    p = np.eye(3)[[0, 0, 1, 1, 1]]
-    fashion_mnist.report(p, np.array([0, 0, 1, 0, 0]), ["a", "b", "c"])
-    lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0] == "Accuracy on the 5 test pictures: 60.00%"
-    assert lines[1].split() == ["a", "50.0%", "of", "4,", "taken", "for", "b", "2", "times"]
-    assert lines[2].split() == ["b", "100.0%", "of", "1"] and len(lines) == 3
 
 
 def test_failures_are_one_sentence_and_code_1(tmp_path, folder, capsys):
@@ -151,6 +127,7 @@ def test_a_hundred_steps_on_the_real_files(real_data, capsys, tmp_path):
     assert train_x.shape == (60000, 28, 28) and len(classes) == 10
     part = slice(None) if epochs else slice(3200)
     options = fashion_mnist.arguments(["--out", str(tmp_path), "--epochs", epochs or "1"])
-    model, _ = fashion_mnist.learn(options, train_x[part], train_y[part])
-    right = np.mean(fashion_mnist.probabilities(model, test_x).argmax(1) == test_y)
+    model = fashion_mnist.learn(options, data.ArrayDataset(train_x[part], train_y[part]))
+    p = common.probabilities(model, data.ArrayDataset(test_x, test_y))
+    right = np.mean(p.argmax(1) == test_y)
     assert right > (0.86 if epochs else 0.6)

@@ -1,4 +1,5 @@
-"""The cat classifier: its shape, its start, and its gradients against those written by hand."""
+"""The cat classifier: its shape, its start, and its gradients against those written by hand;
+the shapes of the convolutional networks."""
 
 import itertools
 
@@ -8,7 +9,7 @@ from derivatives import same
 
 import tinygrad_nn as tn
 from tinygrad_nn import nn, optim
-from tinygrad_nn.models import CatClassifier
+from tinygrad_nn.models import CatClassifier, conv_net, keras_net
 
 
 def test_the_cat_classifier_is_the_tutorials_network():
@@ -116,3 +117,20 @@ def test_it_learns():
     with tn.no_grad():
         p = model(x)
     assert type(p) is np.ndarray and ((p > 0.5) == t).mean() > 0.95
+
+
+def test_the_convolutional_networks():
+    model = conv_net((3, 8, 16), 20, 4, hidden=6, dropout=0.3, rng=0)
+    kinds = [nn.Conv2d, nn.MaxPool2d, nn.BatchNorm2d, nn.ReLU]
+    assert [type(m) for m in model] == [*kinds * 2, nn.Flatten, nn.Dropout, nn.Linear, nn.ReLU,
+                                        nn.Dropout, nn.Linear]
+    assert model[10].weight.shape == (6, 16 * 5 * 5)
+    assert model(np.zeros((2, 3, 20, 20), np.float32)).shape == (2, 4)
+    model = keras_net(64, rng=0)
+    assert sum(p.data.size for p in model.parameters()) == (
+        3 * 9 * 32 + 32 + 32 * 31 * 31 * 128 + 128 + 128 + 1)
+    assert model(np.zeros((2, 3, 64, 64), np.float32)).shape == (2, 1)
+    for wrong in (lambda: conv_net((3,), 8, 1), lambda: conv_net((3, 4, 4), 3, 1),
+                  lambda: keras_net(3)):
+        with pytest.raises(ValueError, match=r"sides|pixels a side"):
+            wrong()

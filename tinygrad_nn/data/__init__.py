@@ -6,7 +6,7 @@
     for x, y in loader: ...                 # float32 (N, 3, 64, 64) in 0..1, int64 (N,)
 
 `read_folder`, `read_course`, `fashion_mnist` and `mnist` give whole arrays, `ArrayDataset`
-makes a data set of arrays, `split` divides labelled samples.
+makes a data set of arrays, `split` and `folds` divide labelled samples.
 
 Loaded when ``tinygrad_nn.data`` is first used, so that ``import tinygrad_nn`` imports neither
 Pillow nor h5py. Knows nothing of Tensors.
@@ -21,7 +21,7 @@ from ._idx import fashion_mnist, mnist, read_idx
 from ._image_folder import ImageFolder
 from ._images import IMAGE_SUFFIXES, read_image
 from ._loader import DataLoader
-from ._splits import split
+from ._splits import folds, split
 
 __all__ = [  # noqa: RUF022    in plain order, which the tests hold; ruff puts capitals first
     "ArrayDataset",
@@ -31,6 +31,7 @@ __all__ = [  # noqa: RUF022    in plain order, which the tests hold; ruff puts c
     "ImageSet",
     "augment",
     "fashion_mnist",
+    "folds",
     "mnist",
     "read_course",
     "read_folder",

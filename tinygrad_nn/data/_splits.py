@@ -1,12 +1,14 @@
-"""The split of labelled samples into a part to learn from and a part to test with.
+"""Splits of labelled samples into a part to learn from and a part to test with.
 
-Knows labels and which files are copies of each other; may not know pictures.
+Knows labels and which samples are copies of each other; may not know pictures.
 
-A picture that lies in a folder twice would be learnt by heart on one side and asked for on the
-other: files of identical bytes go to one side together. Only files of equal length are read.
+A picture that is there twice would be learnt by heart on one side and asked for on the other:
+files of identical bytes, or identical rows of an `ArrayDataset`, go to one side together. Only
+files of equal length are read.
 """
 
 import hashlib
+import operator
 import os
 from collections import Counter
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .._errors import DataError
+from ._arrays import ArrayDataset
 
 
 def split(data, fraction=0.2, seed=0):
@@ -21,7 +24,7 @@ def split(data, fraction=0.2, seed=0):
 
     ``data`` is an `ImageFolder`, an `ImageSet`, an `ArrayDataset` or a one-dimensional array of
     labels. ``fraction`` of each class (rounded, at least one picture, never all) goes to the
-    test part, drawn by ``seed``, an int or a ``np.random.Generator``. Files with the same
+    test part, drawn by ``seed``, an int or a ``np.random.Generator``. Samples with the same
     content stay together; where copies do not fit into the fraction, the test part of that
     class is as large as they allow. `DataError` when a class has fewer than two different
     pictures.
@@ -31,21 +34,61 @@ def split(data, fraction=0.2, seed=0):
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction must lie between 0 and 1, ends excluded; got {fraction!r}")
-    y = np.asarray(getattr(data, "y", data))
-    if y.ndim != 1: raise DataError(f"labels must be one-dimensional; got shape {y.shape}")
-    if not len(y): raise DataError("there is nothing to split: no labels were given")
-    originals = _originals(data.paths) if hasattr(data, "paths") else range(len(y))
-    copies = {}
-    for i, original in enumerate(originals): copies.setdefault(original, []).append(i)
-    test = _draw(y, copies, originals, fraction, seed, getattr(data, "classes", None))
+    y, originals = _labels(data), _originals(data)
+    test = _draw(y, originals, fraction, seed, lambda label: _name(data, label))
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
-def _draw(y, copies, originals, fraction, seed, classes):
-    """Which samples are to test with: bool (n,); ``copies``: {original: what equals it}."""
-    rng = np.random.default_rng(seed)
+def folds(data, k=5, seed=0):
+    """Split ``k`` times for cross-validation: a list of k pairs ``(train, held_out)``.
+
+    Every sample is held out exactly once; the held-out parts have equally many samples of each
+    class, or one more or less. ``data``, ``seed``, copies and the arrays as in `split`.
+    `DataError` when a class has fewer than k different samples.
+
+        >>> for train, held_out in folds([0, 0, 0, 0, 1, 1], k=2, seed=1): print(held_out)
+        [0 2 4]
+        [1 3 5]
+    """
+    k = operator.index(k)
+    if k < 2: raise ValueError(f"k must be at least 2; got {k}")
+    y, originals = _labels(data), _originals(data)
+    copies, rng = _copies(originals), np.random.default_rng(seed)
+    labels, of = np.unique(y, return_inverse=True)
+    fold, counts = np.full(len(y), -1), np.zeros((k, len(labels)), int)
+    for column, label in enumerate(labels):
+        members = rng.permutation(np.flatnonzero(of == column))
+        drawn = dict.fromkeys(originals[i] for i in members)
+        if len(drawn) < k:
+            raise DataError(f"class {_name(data, label)} has {len(drawn)} different pictures, "
+                            f"too few for {k} folds: add pictures to it, or make fewer folds")
+        for original in sorted(drawn, key=lambda o: -len(copies[o])):    # large lots first
+            if fold[original] < 0:
+                f = min(range(k), key=lambda f: (counts[f, column], counts[f].sum()))
+                fold[copies[original]] = f
+                np.add.at(counts[f], of[copies[original]], 1)
+    if not counts.all():
+        label = labels[np.flatnonzero((counts == 0).any(axis=0))[0]]
+        raise DataError(_elsewhere(_name(data, label)))
+    return [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
+
+
+def _labels(data):
+    y = np.asarray(getattr(data, "y", data))
+    if y.ndim != 1: raise DataError(f"labels must be one-dimensional; got shape {y.shape}")
+    if not len(y): raise DataError("there is nothing to split: no labels were given")
+    return y
+
+
+def _name(data, label):
+    classes = getattr(data, "classes", None)
+    return repr(str(classes[label] if classes else label))
+
+
+def _draw(y, originals, fraction, seed, name):
+    """Which samples are to test with: bool (n,); ``name`` says what a class is called."""
+    rng, copies = np.random.default_rng(seed), _copies(originals)
     test, placed = np.zeros(len(y), bool), set()
-    name = lambda label: repr(str(classes[label] if classes else label))
     for label in np.unique(y):
         members = np.flatnonzero(y == label)
         of_class = Counter(originals[i] for i in members)
@@ -62,9 +105,13 @@ def _draw(y, copies, originals, fraction, seed, classes):
             test[copies[min(drawn, key=of_class.get)]] = True
     for label in np.unique(y):
         if test[y == label].all() or not test[y == label].any():
-            raise DataError(f"class {name(label)} cannot be on both sides of the split, "
-                            "because its pictures also lie in other classes: remove the copies")
+            raise DataError(_elsewhere(name(label)))
     return test
+
+
+def _elsewhere(name):
+    return (f"class {name} cannot be on both sides of the split, because its pictures also lie "
+            "in other classes: remove the copies")
 
 
 def _single(name, count):
@@ -73,12 +120,29 @@ def _single(name, count):
             "on and one to test with: add pictures to it")
 
 
-def _originals(paths):
-    """For each file the place of the first one with the same bytes: a list of n ints."""
-    sizes = [_read(path, os.path.getsize) for path in paths]
-    often, first = Counter(sizes), {}
-    return [i if often[size] == 1 else first.setdefault((size, _read(path, _digest)), i)
-            for i, (path, size) in enumerate(zip(paths, sizes, strict=True))]
+# ---------------------------------------------------------------- copies
+
+
+def _originals(data):
+    """For each sample the place of the first one that equals it: a list of n ints."""
+    if isinstance(data, ArrayDataset):
+        keys = [hashlib.blake2b(row.tobytes()).digest() for row in data.x]
+    elif hasattr(data, "paths"):
+        sizes = [_read(path, os.path.getsize) for path in data.paths]
+        often = Counter(sizes)
+        keys = [path if often[size] == 1 else (size, _read(path, _digest))
+                for path, size in zip(data.paths, sizes, strict=True)]
+    else:
+        return list(range(len(_labels(data))))
+    first = {}
+    return [first.setdefault(key, i) for i, key in enumerate(keys)]
+
+
+def _copies(originals):
+    """{original: the places of all that equal it, its own first}."""
+    copies = {}
+    for i, original in enumerate(originals): copies.setdefault(original, []).append(i)
+    return copies
 
 
 def _digest(path):
