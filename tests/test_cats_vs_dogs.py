@@ -171,7 +171,7 @@ def test_missing_empty_flat_and_lonely_folders(drawn, tmp_path, capsys):
 
 def test_too_few_for_the_folds(parted, tmp_path, capsys):
     error = refused(capsys, parted, "--cross-validate", "13", "--size", "16")
-    assert "class 'other' has 12 different pictures, too few for 13 folds" in error
+    assert "class 'other' has too few different pictures for 13 folds, 12" in error
 
 
 def test_unreadable_photos_are_named_and_left_out(parted, tmp_path, capsys):

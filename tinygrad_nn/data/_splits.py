@@ -60,8 +60,8 @@ def folds(data, k=5, seed=0):
         members = rng.permutation(np.flatnonzero(of == column))
         drawn = dict.fromkeys(originals[i] for i in members)
         if len(drawn) < k:
-            raise DataError(f"class {_name(data, label)} has {len(drawn)} different pictures, "
-                            f"too few for {k} folds: add pictures to it, or make fewer folds")
+            raise DataError(f"class {_name(data, label)} has too few different pictures for "
+                            f"{k} folds, {len(drawn)}: add pictures to it, or make fewer folds")
         for original in sorted(drawn, key=lambda o: -len(copies[o])):    # large lots first
             if fold[original] < 0:
                 f = min(range(k), key=lambda f: (counts[f, column], counts[f].sum()))
