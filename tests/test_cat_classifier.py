@@ -73,6 +73,60 @@ def test_it_learns(tmp_path, few_drawings):
     assert costs[-1] < 0.5 * costs[0]
 
 
+def write_course(folder, side=8):
+    """The course's two files with pictures made here: 24 to learn from, 7 to be tested on, of
+    which one is the fourth of the training set again."""
+    h5py = pytest.importorskip("h5py")
+    rng, folder = np.random.default_rng(0), folder / "course"
+    folder.mkdir()
+    x = {"train": rng.integers(0, 256, (24, side, side, 3), dtype=np.uint8),
+         "test": rng.integers(0, 256, (7, side, side, 3), dtype=np.uint8)}
+    x["test"][2] = x["train"][3]
+    for part, images in x.items():
+        with h5py.File(folder / f"{part}_catvnoncat.h5", "w") as file:
+            file[f"{part}_set_x"], file[f"{part}_set_y"] = images, np.arange(len(images)) % 2
+            file["list_classes"] = np.array([b"non-cat", b"cat"])
+    return folder
+
+
+def test_convolutions_on_the_courses_files(tmp_path, capsys, monkeypatch):
+    folder, out = write_course(tmp_path, side=16), tmp_path / "out"
+    judged = []
+    report = cat_classifier.common.report
+    monkeypatch.setattr(cat_classifier.common, "report",
+                        lambda p, y, *rest: judged.append((p, y)) or report(p, y, *rest))
+    argv = ["--cnn", "--course", str(folder), "--epochs", "2", "--out", str(out)]
+    assert cat_classifier.main(argv) == 0
+    text = capsys.readouterr().out
+    assert text.count("Conv2d(") == 4 and "epoch 2 of 2: loss " in text
+    assert "Accuracy on the 7 test pictures: " in text
+    (p, y), = judged
+    right = np.delete(p.argmax(1) == y, 2)
+    assert ("Without the 1 of them that is in the training set too: "
+            f"{right.mean():.2%}") in text
+    for name in ("history.csv", "mistakes.png", "model.safetensors", "checkpoint.safetensors"):
+        assert (out / name).is_file()
+    Image.new("RGB", (20, 20), (90, 0, 200)).save(tmp_path / "a.png")
+    predict = ["--model", str(out / "model.safetensors"), "--predict", str(tmp_path / "a.png")]
+    assert cat_classifier.main(predict) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'a.png'}: ")
+    assert cat_classifier.main([*argv, "--resume"]) == 0
+    assert "Going on after epoch 2" in capsys.readouterr().out
+
+
+def test_convolutions_on_photos_of_ones_own(tmp_path, capsys, few_drawings):
+    folder = data.write_drawings(tmp_path / "mine", size=16)
+    picture = str(folder / "cats" / "0000.png")
+    argv = ["--cnn", "--data", str(folder), "--size", "16", "--epochs", "1", "--out",
+            str(tmp_path / "out")]
+    assert cat_classifier.main([*argv, "--predict", picture]) == 0
+    text = capsys.readouterr().out
+    assert "Accuracy on the 4 test pictures: " in text and f"\n{picture}: " in text
+    assert tn.load_model(tmp_path / "out" / "model.safetensors").classes == ("other", "cats")
+    assert cat_classifier.main([*argv, "--cross-validate", "2"]) == 0
+    assert "of 20 pictures" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("argv", "sentence"), [
     (["--data", "nowhere"], "nowhere"),
     (["--course", "nowhere"], "nowhere"),
@@ -95,7 +149,9 @@ def test_three_classes_are_refused(tmp_path, capsys):
 
 @pytest.mark.parametrize("argv", [["--size", "0"], ["--layers", "7,x"], ["--data"],
                                   ["--data", "a", "--course", "b"], ["--iterations", "-3"],
-                                  ["--model", "m"], ["--model", "m", "--data", "a"]])
+                                  ["--resume"], ["--cross-validate", "3"],
+                                  ["--cnn", "--cross-validate", "1"], ["--model", "m"],
+                                  ["--model", "m", "--data", "a"]])
 def test_wrong_usage_is_code_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         cat_classifier.main(argv)

@@ -59,7 +59,7 @@ def test_what_cannot_be_folded_is_refused(tmp_path):
             folds([0, 0, 1, 1], k)
     with pytest.raises(TypeError):
         folds([0, 0, 1, 1], 2.5)
-    with pytest.raises(DataError, match="class '1' has too few different .* for 3 folds, 2"):
+    with pytest.raises(DataError, match=r"class '1' has too few different .* for 3 folds, 2"):
         folds([0, 0, 0, 1, 1], 3)
     with pytest.raises(DataError, match="nothing to split"):
         folds([], 2)
@@ -67,7 +67,7 @@ def test_what_cannot_be_folded_is_refused(tmp_path):
         folds(np.zeros((3, 2)), 2)
     for k in range(4): paint(tmp_path / "cats" / f"{k}.png", (0, 0, 7))
     for k in range(4): paint(tmp_path / "dogs" / f"{k}.png", (k, 0, 0))
-    with pytest.raises(DataError, match="class 'cats' has too few different .* for 2 folds, 1"):
+    with pytest.raises(DataError, match=r"class 'cats' has too few .* for 2 folds, 1"):
         folds(ImageFolder(tmp_path, 4), 2)
 
 
