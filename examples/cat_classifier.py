@@ -24,7 +24,12 @@ from common import whole
 
 import tinygrad_nn as tn
 from tinygrad_nn import data, nn, optim
-from tinygrad_nn.data.augment import Compose, RandomAffine, RandomHorizontalFlip
+from tinygrad_nn.data.augment import (
+    ColorJitter,
+    Compose,
+    RandomAffine,
+    RandomHorizontalFlip,
+)
 from tinygrad_nn.models import CatClassifier
 from tinygrad_nn.train import Progress
 
@@ -174,7 +179,8 @@ def drawings(options):
 
 NETWORK = {"channels": (3, 16, 32, 64, 128)}
 CHANGES = Compose([RandomHorizontalFlip(),
-                   RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15))])
+                   RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.75, 1.25)),
+                   ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3)])
 
 
 def convolutional(options):
@@ -242,7 +248,7 @@ def arguments(argv):
     parser.add_argument("--cnn", action="store_true",
                         help="four convolutions that learn from flipped, turned, shifted and "
                              "zoomed pictures")
-    parser.add_argument("--epochs", type=whole, default=40, help="of --cnn (40)")
+    parser.add_argument("--epochs", type=whole, default=80, help="of --cnn (80)")
     parser.add_argument("--batch-size", type=whole, default=32, help="of --cnn (32)")
     common.add_cross_validate(parser, "with --cnn: ")
     common.add_training_options(parser, "cat_classifier_output", "of the split and the start "

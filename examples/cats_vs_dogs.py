@@ -20,14 +20,20 @@ from pathlib import Path
 import common
 
 from tinygrad_nn import data, optim
-from tinygrad_nn.data.augment import Compose, RandomAffine, RandomHorizontalFlip
+from tinygrad_nn.data.augment import (
+    ColorJitter,
+    Compose,
+    RandomAffine,
+    RandomHorizontalFlip,
+)
 from tinygrad_nn.models import keras_net
 
 # ---------------------------------------------------------------- the two networks
 
-NETWORK = {"channels": (3, 16, 32, 64, 128)}
+NETWORK = {"channels": (3, 16, 32, 64, 128, 256)}
 OURS = Compose([RandomHorizontalFlip(),
-                RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15))])
+                RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.8, 1.2)),
+                ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)])
 KERAS = Compose([RandomAffine(scale=((0.8, 1.2), (0.8, 1.2)), shear=0.2),
                  RandomHorizontalFlip()])
 
@@ -106,6 +112,8 @@ def arguments(argv):
     common.add_cross_validate(parser)
     common.add_training_options(parser, "cats_vs_dogs_output")
     options = parser.parse_args(argv)
+    least = 4 if options.tutorial else 2 ** (len(NETWORK["channels"]) - 1)
+    if options.size < least: parser.error(f"--size must be at least {least} for this network")
     options.epochs = options.epochs or (25 if options.tutorial else 40)
     options.learning_rate = options.learning_rate or (1e-3 if options.tutorial else 3e-3)
     return options
