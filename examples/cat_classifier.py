@@ -200,18 +200,12 @@ def convolutional(options):
         common.cross_validate(learnt, options, learn, mirrored=True)
         return
     model = learn(learnt, options.seed, keep=True)
-    p = common.probabilities(model, tested, mirrored=True)
-    common.report(p, tested.y, classes)
+    p = common.conclude(model, tested, classes, options, mirrored=True)
     if options.course:
         seen = {row.tobytes() for row in learnt.x}
         new = np.array([row.tobytes() not in seen for row in tested.x])
         print(f"Without the {np.sum(~new)} of them that is in the training set too: "
               f"{np.mean((p.argmax(1) == tested.y)[new]):.2%}")
-    common.save_mistakes(tested, p, classes, options.out / "mistakes.png")
-    common.save_model(options.out / "model.safetensors", model, classes, options.size,
-                      mirrored=True)
-    print(f"Saved history.csv, mistakes.png, model.safetensors and checkpoint.safetensors in "
-          f"{options.out}")
     if options.predict:
         common.predict(options.out / "model.safetensors", options.predict)
 
@@ -259,6 +253,8 @@ def arguments(argv):
     options.learning_rate = options.learning_rate or (3e-3 if options.cnn else 0.0075)
     if options.model and not options.predict:
         parser.error("--model needs --predict")
+    if options.cnn and options.size < 16:
+        parser.error("--size must be at least 16 with --cnn")
     if (options.resume or options.cross_validate) and not options.cnn:
         parser.error("--resume and --cross-validate need --cnn")
     return options

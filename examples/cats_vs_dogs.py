@@ -84,13 +84,7 @@ def run(options):
             options, photos, seed, keep=False), mirrored)
         return
     model = learn(options, learnt, options.seed)
-    p = common.probabilities(model, tested, mirrored)
-    common.report(p, tested.y, tested.classes, "test photos")
-    common.save_mistakes(tested, p, tested.classes, options.out / "mistakes.png", "test photos")
-    common.save_model(options.out / "model.safetensors", model, tested.classes, options.size,
-                      mirrored=mirrored)
-    print(f"\nSaved history.csv, mistakes.png, model.safetensors and checkpoint.safetensors in "
-          f"{options.out}")
+    common.conclude(model, tested, tested.classes, options, mirrored)
 
 
 def arguments(argv):

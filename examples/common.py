@@ -103,12 +103,25 @@ def _shares(z):
     return np.concatenate([tn.sigmoid(-z), tn.sigmoid(z)], axis=1)
 
 
-def report(p, y, classes, what="test pictures"):
+def conclude(model, tested, classes, options, mirrored=False):
+    """Look at the test pictures, once: print the accuracy, save the worst mistakes and the
+    model in ``options.out``; what the network says of each, (N, classes)."""
+    p = probabilities(model, tested, mirrored)
+    report(p, tested.y, classes)
+    save_mistakes(tested, p, classes, options.out / "mistakes.png")
+    channels, size, _ = tested[0][0].shape
+    save_model(options.out / "model.safetensors", model, classes, size, channels, mirrored)
+    print(f"\nSaved history.csv, mistakes.png, model.safetensors and checkpoint.safetensors in "
+          f"{options.out}")
+    return p
+
+
+def report(p, y, classes):
     """Print the accuracy, and that of each class with what it is most often taken for."""
     said = p.argmax(1)
     most = np.bincount(y).max() / len(y)
-    print(f"\nAccuracy on the {len(y):,} {what}: {np.mean(said == y):.2%} (always saying the "
-          f"commonest class: {most:.2%})")
+    print(f"\nAccuracy on the {len(y):,} test pictures: {np.mean(said == y):.2%} (always saying "
+          f"the commonest class: {most:.2%})")
     for k, name in enumerate(classes):
         mine = said[y == k]
         if not mine.size:
@@ -120,7 +133,7 @@ def report(p, y, classes, what="test pictures"):
         print(text)
 
 
-def save_mistakes(dataset, p, classes, path, what="test pictures"):
+def save_mistakes(dataset, p, classes, path):
     """A gallery of the pictures that the network was surest about and wrong."""
     said, sure, y = p.argmax(1), p.max(1), dataset.y
     wrong = np.flatnonzero(said != y)
@@ -129,7 +142,7 @@ def save_mistakes(dataset, p, classes, path, what="test pictures"):
     images = [np.broadcast_to(x, (3, *x.shape[1:])).transpose(1, 2, 0)
               for x, _ in map(dataset.__getitem__, worst)]
     pictures.gallery(images, captions, path, title=f"The {len(worst)} surest of {len(wrong):,} "
-                                                   f"mistakes on {len(y):,} {what}")
+                                                   f"mistakes on {len(y):,} test pictures")
 
 
 # ---------------------------------------------------------------- pictures of two classes

@@ -46,13 +46,7 @@ def run(options):
     print(f"{len(train_x):,} pictures to learn from, {len(test_x):,} to be tested on: "
           f"{', '.join(classes)}")
     learnt, tested = data.ArrayDataset(train_x, train_y), data.ArrayDataset(test_x, test_y)
-    model = learn(options, learnt)
-    p = common.probabilities(model, tested)
-    common.report(p, tested.y, classes)
-    common.save_mistakes(tested, p, classes, options.out / "mistakes.png")
-    common.save_model(options.out / "model.safetensors", model, classes, 28, channels=1)
-    print(f"\nSaved history.csv, mistakes.png, model.safetensors and checkpoint.safetensors in "
-          f"{options.out}")
+    common.conclude(learn(options, learnt), tested, classes, options, mirrored=options.cnn)
 
 
 # ---------------------------------------------------------------- the command line

@@ -150,7 +150,8 @@ def test_three_classes_are_refused(tmp_path, capsys):
 @pytest.mark.parametrize("argv", [["--size", "0"], ["--layers", "7,x"], ["--data"],
                                   ["--data", "a", "--course", "b"], ["--iterations", "-3"],
                                   ["--resume"], ["--cross-validate", "3"],
-                                  ["--cnn", "--cross-validate", "1"], ["--model", "m"],
+                                  ["--cnn", "--cross-validate", "1"],
+                                  ["--cnn", "--size", "15"], ["--model", "m"],
                                   ["--model", "m", "--data", "a"]])
 def test_wrong_usage_is_code_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:

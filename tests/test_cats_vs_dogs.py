@@ -43,7 +43,7 @@ def test_our_network_from_photos_to_predictions(parted, tmp_path, capsys):
     assert "To learn from: ImageFolder(0: 12 other, 1: 12 cats; 32 × 32)" in text
     assert "To be tested on: ImageFolder(0: 3 other, 1: 3 cats; 32 × 32)" in text
     assert "Class indices: {'other': 0, 'cats': 1}" in text and text.count("BatchNorm2d(") == 5
-    assert "epoch 3 of 3: loss " in text and "Accuracy on the 6 test photos: " in text
+    assert "epoch 3 of 3: loss " in text and "Accuracy on the 6 test pictures: " in text
     with open(tmp_path / "history.csv", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -55,7 +55,7 @@ def test_our_network_from_photos_to_predictions(parted, tmp_path, capsys):
     assert classes == ("other", "cats") and preprocessing["size"] == 32
     tested = data.ImageFolder(parted / "test_set", 32)
     p = common.probabilities(model, tested, preprocessing["mirrored"])
-    assert f"test photos: {np.mean(p.argmax(1) == tested.y):.2%} (" in text
+    assert f"test pictures: {np.mean(p.argmax(1) == tested.y):.2%} (" in text
     assert cats_vs_dogs.main(["predict", *map(str, tested.paths), "--model", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{path}: {classes[q.argmax()]} ({q.max():.1%})" for path, q in

@@ -70,7 +70,8 @@ def test_the_convolutional_network(folder, tmp_path, capsys):
     text = capsys.readouterr().out
     assert text.count("Conv2d(") == 2 and "epoch 2 of 2: loss " in text
     model = tn.load_model(tmp_path / "model.safetensors").model
-    p = common.probabilities(model, data.ArrayDataset(*garments(50, 1)))
+    p = common.probabilities(model, data.ArrayDataset(*garments(50, 1)), mirrored=True)
+    assert f"test pictures: {np.mean(p.argmax(1) == garments(50, 1)[1]):.2%}" in text
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
     rate = [float(row.split(",")[-1]) for row in
             (tmp_path / "history.csv").read_text().splitlines()[1:]]
