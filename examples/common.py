@@ -120,8 +120,8 @@ def report(p, y, classes):
     """Print the accuracy, and that of each class with what it is most often taken for."""
     said = p.argmax(1)
     most = np.bincount(y).max() / len(y)
-    print(f"\nAccuracy on the {len(y):,} test pictures: {np.mean(said == y):.2%} (always saying "
-          f"the commonest class: {most:.2%})")
+    print(f"\nAccuracy on the {len(y):,} test pictures: {np.mean(said == y):.2%} "
+          f"(always saying the commonest class: {most:.2%})")
     for k, name in enumerate(classes):
         mine = said[y == k]
         if not mine.size:
