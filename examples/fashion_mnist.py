@@ -57,12 +57,12 @@ def arguments(argv):
                         help="the folder of the four IDX files (where Debian's package "
                              "dataset-fashion-mnist puts them)")
     parser.add_argument("--cnn", action="store_true", help="two convolutions instead of none")
-    parser.add_argument("--epochs", type=common.whole, help="5; with --cnn 10")
+    parser.add_argument("--epochs", type=common.whole, help="5; with --cnn 7")
     parser.add_argument("--batch-size", type=common.whole, help="32; with --cnn 64")
     parser.add_argument("--learning-rate", type=float, help="0.001; with --cnn 0.004 at most")
     common.add_training_options(parser, "fashion_mnist_output")
     options = parser.parse_args(argv)
-    options.epochs = options.epochs or (10 if options.cnn else 5)
+    options.epochs = options.epochs or (7 if options.cnn else 5)
     options.batch_size = options.batch_size or (64 if options.cnn else 32)
     options.learning_rate = options.learning_rate or (4e-3 if options.cnn else 1e-3)
     return options
