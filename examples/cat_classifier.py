@@ -95,12 +95,7 @@ def course(folder, iterations=2500, print=print):
 def photos(folder, options):
     """Train on an image folder, look at the held-out fifth, save pictures and model."""
     everything = data.read_folder(folder, options.size, options.positive)
-    if len(everything.classes) != 2:
-        raise tn.DataError(f"{folder} holds {len(everything.classes)} classes "
-                           f"({', '.join(everything.classes)}), this network tells two apart",
-                           folder)
-    for error in everything.skipped:
-        print(f"skipped: {error}", file=sys.stderr)
+    common.check_two_classes(everything, folder)
     learn, held_out = data.split(everything, seed=options.seed)
     other, positive = everything.classes
     print(f"{len(everything.x)} pictures at {options.size}x{options.size}: "
@@ -238,7 +233,8 @@ def arguments(argv):
                              "--layers 7 is the course's two-layer network")
     parser.add_argument("--iterations", type=whole, help="steps of gradient descent (2500; "
                         "of drawings 1250)")
-    parser.add_argument("--learning-rate", type=float, help="0.0075; with --cnn 0.003 at most")
+    parser.add_argument("--learning-rate", type=common.rate,
+                        help="0.0075; with --cnn 0.003 at most")
     parser.add_argument("--cnn", action="store_true",
                         help="four convolutions that learn from flipped, turned, shifted and "
                              "zoomed pictures")

@@ -99,7 +99,7 @@ def arguments(argv):
     parser.add_argument("--size", type=common.whole, default=64, help="pixels a side (64)")
     parser.add_argument("--epochs", type=common.whole, help="40; with --tutorial 25")
     parser.add_argument("--batch-size", type=common.whole, default=32, help="32")
-    parser.add_argument("--learning-rate", type=float,
+    parser.add_argument("--learning-rate", type=common.rate,
                         help="0.003 at most; with --tutorial 0.001")
     parser.add_argument("--positive", metavar="NAME",
                         help="the class that is class 1 (cat or cats, else the last)")

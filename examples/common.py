@@ -150,12 +150,17 @@ def save_mistakes(dataset, p, classes, path):
 def two_classes(path, size, **classes):
     """The `ImageFolder` of two classes; pictures that cannot be read are named and left out."""
     found = data.ImageFolder(path, size, on_unreadable="skip", **classes)
+    check_two_classes(found, path)
+    return found
+
+
+def check_two_classes(found, path):
+    """Name the pictures that were left out; DataError unless there are two classes."""
     for error in found.skipped:
         print(f"skipped: {error}", file=sys.stderr)
     if len(found.classes) != 2:
         raise tn.DataError(f"{path} holds {len(found.classes)} classes "
                            f"({', '.join(found.classes)}), this network tells two apart", path)
-    return found
 
 
 # ---------------------------------------------------------------- the saved model
@@ -191,9 +196,9 @@ def load_model(file):
                            f"{'the names of the classes' if classes is None else min(lacks)}",
                            file)
     shape = 1, preprocessing["channels"], preprocessing["size"], preprocessing["size"]
-    try:
+    try:                    # a file may say anything
         y = train.predict(model, np.zeros(shape, np.float32))
-    except (tn.TinygradError, ValueError) as error:
+    except (tn.TinygradError, ValueError, TypeError) as error:
         raise tn.DataError(f"{file} is no model of this example: it does not take pictures of "
                            f"shape {shape[1:]} ({error})", file) from error
     if y.shape != (1, len(classes)) and (y.shape, len(classes)) != ((1, 1), 2):
@@ -213,10 +218,26 @@ def whole(text, least=1):
     return n
 
 
+def natural(text):
+    """0, 1, 2, …"""
+    return whole(text, 0)
+
+
+def parts(text):
+    """2, 3, 4, …"""
+    return whole(text, 2)
+
+
+def rate(text):
+    """A positive number."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
 def add_cross_validate(parser, when=""):
     """``--cross-validate``; ``when`` says what it goes with."""
-    def parts(text):
-        return whole(text, 2)
     parser.add_argument("--cross-validate", metavar="K", type=parts,
                         help=f"{when}train on K parts of the training pictures, each time "
                              "without one, which is then judged; the test pictures stay unseen")
@@ -224,7 +245,7 @@ def add_cross_validate(parser, when=""):
 
 def add_training_options(parser, out, seed="of weights and batches (0)"):
     """``--seed``, ``--resume`` and ``--out``."""
-    parser.add_argument("--seed", type=int, default=0, help=seed)
+    parser.add_argument("--seed", type=natural, default=0, help=seed)
     parser.add_argument("--resume", action="store_true",
                         help="go on from the checkpoint of a run that was stopped")
     parser.add_argument("--out", type=Path, default=Path(out),

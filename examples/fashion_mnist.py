@@ -59,7 +59,8 @@ def arguments(argv):
     parser.add_argument("--cnn", action="store_true", help="two convolutions instead of none")
     parser.add_argument("--epochs", type=common.whole, help="5; with --cnn 7")
     parser.add_argument("--batch-size", type=common.whole, help="32; with --cnn 64")
-    parser.add_argument("--learning-rate", type=float, help="0.001; with --cnn 0.004 at most")
+    parser.add_argument("--learning-rate", type=common.rate,
+                        help="0.001; with --cnn 0.004 at most")
     common.add_training_options(parser, "fashion_mnist_output")
     options = parser.parse_args(argv)
     options.epochs = options.epochs or (7 if options.cnn else 5)

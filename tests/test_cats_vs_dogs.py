@@ -201,7 +201,8 @@ def test_a_resumed_run_of_another_network_is_refused(parted, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("argv", [[], ["predict"], ["f", "--size", "0"], ["f", "--size", "31"],
-                                  ["f", "--epochs", "x"], ["f", "--cross-validate", "1"]])
+                                  ["f", "--epochs", "x"], ["f", "--cross-validate", "1"],
+                                  ["f", "--seed", "-1"], ["f", "--learning-rate", "0"]])
 def test_wrong_usage_is_code_2(argv):
     with pytest.raises(SystemExit) as stop:
         cats_vs_dogs.main(argv)

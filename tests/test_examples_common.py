@@ -137,6 +137,8 @@ def test_a_prediction_is_that_of_the_model_on_the_same_pixels(tmp_path, capsys):
     (nn.Linear(4, 1, rng=0), ["a", "b"], {"size": 8}, "lacks channels"),
     (tn.models.CatClassifier((192, 3, 1), rng=0), ["a", "b"], "right",
      "does not take pictures of shape (3, 8, 8)"),
+    (conv_net((3, 4), 8, 1, rng=0), ["a", "b"],
+     {"size": 8, "channels": "three", "mirrored": False}, "does not take pictures of shape"),
     (conv_net((1, 4), 8, 1, rng=0), ["a", "b"], "right", "does not take pictures of shape"),
     (conv_net((3, 4), 8, 1, rng=0), ["a", "b", "c"], "right",
      "names 3 classes, and the network gives an array of shape (1, 1)"),

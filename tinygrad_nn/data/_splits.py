@@ -44,8 +44,7 @@ def folds(data, k=5, seed=0):
 
     Every sample is held out exactly once; the held-out parts have equally many samples of each
     class, or one more or less, as far as copies allow. ``data``, ``seed``, copies and the
-    arrays as in `split`.
-    `DataError` when a class has fewer than k different samples.
+    arrays as in `split`. `DataError` when a class has fewer than k different samples.
 
         >>> for train, held_out in folds([0, 0, 0, 0, 1, 1], k=2, seed=1): print(held_out)
         [0 2 4]
