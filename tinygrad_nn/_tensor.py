@@ -44,7 +44,6 @@ F64, F32 = np.dtype(np.float64), np.dtype(np.float32)
 NUMBERS = {float, int, bool, np.float64, np.float32, np.int64}
 PLAIN = {ndarray, *NUMBERS}
 NO_KEYWORDS = {}
-OWNERS = {}         # {id of a Tensor: what puts the arrays there that it lacks}
 new = object.__new__
 
 
@@ -122,13 +121,6 @@ class Tensor(Box):
                 shared = d.base is not None or d is g or id(d) in given
                 leaf.grad = d.copy() if shared else d
                 given.add(id(d))
-
-    def __getattr__(self, name):
-        """An array that a compiled loop keeps in another form (`_loop`), put together now."""
-        if name not in ("_data", "grad") or id(self) not in OWNERS:
-            raise AttributeError(f"a Tensor has no attribute {name!r}")
-        OWNERS[id(self)]()
-        return getattr(self, name)
 
     def detach(self):
         """A new leaf with the same values and no history."""
