@@ -50,6 +50,13 @@ def maxima(x, chosen, planes, s, scratch, counter):
 
 
 @compiled
+def place(n, r, c, cell, s):
+    """Where the pixel under a cell of the window of result (r, c) of plane n is."""
+    h = r * s.down - s.top + cell // s.kernel_columns
+    return (n * s.height + h) * s.width + c * s.along - s.left + cell % s.kernel_columns
+
+
+@compiled
 def pick(x, chosen, y, planes, s, scratch, counter):
     """The value of the chosen cell of each window; zero where there is no such cell."""
     cells = s.kernel_rows * s.kernel_columns
@@ -61,11 +68,9 @@ def pick(x, chosen, y, planes, s, scratch, counter):
         for r in range(s.rows):
             for c in range(s.columns):
                 cell = np.int64(chosen[np.uintp(at)])
-                h = r * s.down - s.top + cell // s.kernel_columns
-                w = c * s.along - s.left + cell % s.kernel_columns
                 y[np.uintp(at)] = 0
                 if cell < cells:
-                    y[np.uintp(at)] = x[np.uintp((n * s.height + h) * s.width + w)]
+                    y[np.uintp(at)] = x[np.uintp(place(n, r, c, cell, s))]
                 at += 1
 
 
@@ -81,8 +86,6 @@ def put(g, chosen, dx, planes, s, scratch, counter):
         for r in range(s.rows):
             for c in range(s.columns):
                 cell = np.int64(chosen[np.uintp(at)])
-                h = r * s.down - s.top + cell // s.kernel_columns
-                w = c * s.along - s.left + cell % s.kernel_columns
                 if cell < cells:
-                    dx[np.uintp((n * s.height + h) * s.width + w)] += g[np.uintp(at)]
+                    dx[np.uintp(place(n, r, c, cell, s))] += g[np.uintp(at)]
                 at += 1
