@@ -259,7 +259,7 @@ def test_second_order_of_a_convolutional_network_is_torchs():
     leaf = torch.tensor(x, requires_grad=True)
     inner, = torch.autograd.grad((theirs(leaf) ** 3).sum(), leaf, create_graph=True)
     outer, = torch.autograd.grad((inner ** 2).sum(), leaf)
-    same(g, outer.numpy(), rtol=1e-8, atol=1e-10 * np.abs(outer.numpy()).max())
+    same(g, outer.numpy(), rtol=1e-10, atol=1e-10 * np.abs(outer.numpy()).max())
 
 
 def test_attention_is_torchs_to_second_order():
