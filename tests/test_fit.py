@@ -489,6 +489,7 @@ def test_durations(seconds, text):
     ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
     ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be at least 1"),
     ({"validation": (X, LABELS), "validation_steps": 0}, ValueError, "validation_steps must"),
+    ({"validation_steps": 1}, ValueError, "without validation data"),
     ({"metrics": ["acuracy"]}, ValueError, "there is no metric 'acuracy'; there are accuracy"),
     ({"metrics": "accuracy"}, TypeError, "metrics takes a list"),
     ({"metrics": {"loss": train.accuracy}}, ValueError, "'loss' is reported anyway"),

@@ -55,6 +55,9 @@ def fit(model, data, loss, optimizer, epochs, *, batch_size=32, validation=None,
     data, metrics = source(data, batch_size, seed), resolved(metrics, loss)
     if validation is not None:
         validation = validation_source(validation, data, batch_size, validation_steps, loss)
+    elif validation_steps is not None:
+        raise ValueError(f"validation_steps={validation_steps!r} without validation data: pass "
+                         "validation=... as well")
     callbacks = _in_order([*callbacks, *([EpochLines()] if progress else [])])
     feed, ctrl_c = Feed(data, steps_per_epoch), CtrlC()
     run = Run(model, loss, optimizer, epochs, feed=feed, metrics=metrics, callbacks=callbacks,
