@@ -28,7 +28,7 @@ def test_drawn_programs_give_no_false_alarm():
         seen.append(report.verdict)
         assert report.verdict != "wrong", report
     run()
-    assert len(seen) >= MANY and seen.count("unmeasured") <= 0.01 * MANY
+    assert len(seen) >= MANY and seen.count("unmeasured") <= 5 + 0.01 * MANY
 
 
 def test_the_example_finds_every_mistake(capsys):
