@@ -28,7 +28,17 @@ def test_drawn_programs_give_no_false_alarm():
         seen.append(report.verdict)
         assert report.verdict != "wrong", report
     run()
-    assert len(seen) >= MANY and seen.count("unmeasured") <= 5 + 0.01 * MANY
+    assert len(seen) >= MANY and seen.count("unmeasured") <= max(5, 0.01 * MANY)
+
+
+@pytest.mark.parametrize(("x2", "x3", "order"), [
+    (0.83, 0.83, 1),                    # the inputs' rounding, times 432
+    (2.28, 2.29, 2), (0.78, 0.79, 2)])  # coarse steps that skip over as many jumps each
+def test_nested_staircases_are_right(x2, x3, order):
+    """Straight pieces, some only 1e-5 long, between jumps; found by drawn programs."""
+    def f(x0, x1, x2, x3):
+        return np.remainder(x3, np.remainder(x2, np.remainder(x0, x1)))
+    assert tn.gradcheck(f, 0.25, 0.1, x2, x3, order=order).verdict == "right"
 
 
 def test_the_example_finds_every_mistake(capsys):

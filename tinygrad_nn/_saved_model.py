@@ -123,7 +123,7 @@ class _Writer:
     """Writes values as JSON, and notes the classes that it meets and modules met before."""
 
     def __init__(self):
-        self.known, self.places, self.library = {}, {}, _library()
+        self.known, self.places, self.kinds = {}, {}, _library()
         self.functions = {id(f): name for name, f in _functions().items()}
 
     def write(self, value, where):
@@ -154,7 +154,7 @@ class _Writer:
         if id(module) in self.places:
             return {"again": self.places[id(module)]}
         if self.known.setdefault(cls.__name__, cls) is not cls or (
-                self.library.get(cls.__name__, cls) is not cls):
+                self.kinds.get(cls.__name__, cls) is not cls):
             raise TypeError(f"save_model: {where} is of a class {cls.__name__} and there is "
                             "another one of that name, rename yours")
         config = {name: self.write(plain(v), f"{cls.__name__}({name}=…)")
