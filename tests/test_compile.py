@@ -7,6 +7,7 @@ import gc
 import threading
 import traceback
 import tracemalloc
+import types
 import warnings
 
 import numpy as np
@@ -109,6 +110,25 @@ def test_trees_and_keywords():
              f(batch, np.ones(2), scale=np.float64(k)))
         same(compiled(batch, scale=2.0, shift=np.ones(2)), f(batch, scale=2.0, shift=1.0))
     assert len(compiled._specs) == 2
+
+
+@pytest.mark.parametrize("where", ["best", "first.seen"])
+def test_a_computed_tensor_that_is_kept_is_refused(where):
+    class Best:
+        def __init__(self):
+            self.best, self.w = np.array(9.0), Tensor(np.ones(3))
+            self.first = types.SimpleNamespace()
+
+        def step(self, x):
+            found = np.sum(self.w * x)
+            if where == "best":
+                self.best = np.minimum(self.best, found)
+            else:
+                self.first.seen = found
+    b = Best()
+    with pytest.raises(tn.GraphError, match=f"left a computed Tensor in {where}, .*stop_grad"):
+        tn.compile(b.step)(np.ones(3))
+    assert b.best == 9 and not hasattr(b.first, "seen")
 
 
 def test_arrays_in_lists_and_dicts_are_kept_up_to_date():

@@ -117,10 +117,11 @@ class Reach:
     """What ``function(*args, **kwargs)`` can reach now.
 
     ``slots``: {path: place} of arrays and Generators; ``blank``: the same of gradients that are
-    None; ``constants``: {path: (place, value)} of what could be assigned to; ``env``: the
-    objects that `checks` and the sources of places name; ``names_of``: {id: source} of objects
-    and containers; ``names``: the attribute names in all code that was seen, which a later look
-    at the same function starts from.
+    None; ``constants``: {path: (place, value)} of what could be assigned to; ``computed``:
+    {path: Tensor} of Tensors with a graph; ``env``: the objects that `checks` and the sources
+    of places name; ``names_of``: {id: source} of objects and containers; ``names``: the
+    attribute names in all code that was seen, which a later look at the same function starts
+    from.
     """
 
     def __init__(self, function, args=(), kwargs=None, names=None):
@@ -129,7 +130,7 @@ class Reach:
         while size < len(self.names):               # names found late change what is looked at
             size = len(self.names)
             self.tokens, self.checks, self.undo = [], [], []
-            self.slots, self.blank, self.constants = {}, {}, {}
+            self.slots, self.blank, self.constants, self.computed = {}, {}, {}, {}
             self.env, self.bound, self.seen, self.names_of = {}, {}, {}, {}
             self._visit("", function, None, root=True)
             self._arguments(args, kwargs or {}, _labels(function, args))
@@ -216,6 +217,9 @@ class Reach:
         name = self.bind(value)
         if isinstance(value, Tensor) and value.level == 0 and value.node is None:
             self._tensor(path, value, name)
+        elif isinstance(value, Tensor):
+            self.tokens.append(id(value))
+            self.computed[path] = value
         elif isinstance(value, CONTAINERS):
             self._container(path, value, name)
             self._attributes(path, value, name)
@@ -302,8 +306,8 @@ class Reach:
         names."""
         self.tokens.append(id(type(value)))
         attributes, dot = getattr(value, "__dict__", {}), f"{path}." if path else ""
+        self._undo_container(attributes)                    # may be empty: new ones go again
         if attributes:
-            self._undo_container(attributes)
             self._items(attributes, self.bind(attributes), keys, lambda key: f"{dot}{key}")
         for cls in type(value).__mro__:
             for name in sorted(self.names & vars(cls).keys()) if _users(cls.__module__) else ():

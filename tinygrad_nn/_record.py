@@ -41,6 +41,7 @@ class Recording:
             result = function(*reach.args.get(), **reach.kwargs.get())
             self.template = self._template(result)
             after = Reach(function, reach.args.get(), reach.kwargs.get(), reach.names)
+            _refuse_graphs(after)
             updates = self._updates(after)
             self.settings = self._settings(after)
         except BaseException:
@@ -130,6 +131,13 @@ class Recording:
 
 def _nothing(*args):
     pass
+
+
+def _refuse_graphs(after):
+    for path, t in after.computed.items():
+        if traced(t._data):
+            raise GraphError(f"the function left a computed Tensor in {path}, and its graph "
+                             "ends with the call: keep the value alone, tn.stop_gradient(x)")
 
 
 def _content(place):
