@@ -1,7 +1,6 @@
 """``python -m benchmarks``: measure, print Markdown, write JSON. README.md says how."""
 
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -54,7 +53,7 @@ def run(row, packages, quick):
 def main(argv=None):
     """Exit code 1 if a framework failed or computed something else than the others."""
     options = arguments(argv)
-    missing = [p for p in options.peers if importlib.util.find_spec(p) is None]
+    missing = {p: why for p in options.peers if (why := _machine.missing(p))}
     packages = {"tinygrad_nn", "numpy", *options.peers} - set(missing)
     machine, rows = _machine.describe(), {}
     print(_report.heading(machine, missing, options.quick))
@@ -63,7 +62,7 @@ def main(argv=None):
         print(f"\n### {row}: {title}\n\n{_report.table(rows[row])}", flush=True)
     print("\n" + _report.footing(rows))
     if options.json:
-        everything = {"machine": machine, "quick": options.quick, "not_installed": missing,
+        everything = {"machine": machine, "quick": options.quick, "left_out": missing,
                       "rows": rows}
         options.json.write_text(json.dumps(everything, indent=1, ensure_ascii=False))
     return int(any("error" in r for results in rows.values() for r in results.values()))

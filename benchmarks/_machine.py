@@ -1,7 +1,9 @@
 """The machine, and the environment that every measured process gets."""
 
+import importlib.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,17 @@ def environment():
     """For workers: the user's, without the tuning, with the number of threads."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
     return {**kept, **SET}
+
+
+def missing(peer):
+    """None, or a sentence that says why this one cannot take part."""
+    package, _, part = peer.partition(".")
+    if importlib.util.find_spec(package) is None:
+        return f"{peer} is left out: {package} is not installed."
+    compilers = filter(None, (os.environ.get("CXX"), "g++", "clang++"))
+    if part == "compile" and not any(map(shutil.which, compilers)):
+        return f"{peer} is left out: it needs a C++ compiler, and there is none."
+    return None
 
 
 def cpus():

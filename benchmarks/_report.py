@@ -53,9 +53,7 @@ def heading(machine, missing, quick):
     if quick:
         lines.append("A quick run (deep chains have 20,000 operations): it shows that all "
                      "works, its times mean nothing.")
-    if missing:
-        lines.append(f"Not installed: {', '.join(missing)}.")
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, *missing.values()])
 
 
 def footing(rows):

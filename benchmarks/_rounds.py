@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from ._machine import ROOT, cpus, environment
-from ._rows import QUICK, TIMED
+from ._rows import MALLOC, QUICK, TIMED, TUNED
 from ._statistics import disagreement, ratio
 
 LONG = {1.0: 5, 20.0: 2}   # steps longer than so many seconds: so many rounds are enough
@@ -27,12 +27,12 @@ class WorkerError(RuntimeError):
 class Worker:
     """The parent's end of a worker process."""
 
-    def __init__(self, task):
+    def __init__(self, task, variables=()):
         self.errors = tempfile.TemporaryFile("w+")               # noqa: SIM115, see close()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(task)], cwd=ROOT,
-            env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.errors)
+            env={**environment(), **dict(variables)}, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=self.errors)
 
     def ask(self, do, **arguments):
         """The answer to one command."""
@@ -72,8 +72,7 @@ def measure(row, packages, quick, say=lambda text: None):
                 worker = Worker({
                     "package": label.split()[0], "function": function, "problem": row.problem,
                     "settings": settings, "checked": row.checked, "memory": row.memory,
-                    "growth": row.growth,
-                    "cpus": cpus()})
+                    "growth": row.growth, "cpus": cpus()}, MALLOC if TUNED in label else {})
                 stack.callback(worker.close)
                 results[label] = {"settings": settings, **_answer(worker, "prepare")}
                 workers[label] = worker

@@ -21,6 +21,7 @@ MLP = {
     "numpy (course)": "plain.mlp_course",
     "numpy (tuned)": "plain.mlp_tuned",
     "torch": "pytorch.mlp",
+    "torch.compile": "pytorch_compile.mlp",
     "jax (jit)": "jax_.mlp",
     "tensorflow (function)": "tensorflow_.mlp",
     "mygrad (no guard)": "mygrad_.mlp",
@@ -29,7 +30,7 @@ MLP = {
 TRAINING = {
     "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "tinygrad_nn (closed form)": "ours.mlp_closed_form",
-    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "jax (jit)",
+    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "torch.compile", "jax (jit)",
                                        "tensorflow (function)")},
 }
 SMALL = {
@@ -37,7 +38,9 @@ SMALL = {
     "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "numpy": "plain.mlp_tuned",
     "torch": "pytorch.mlp",
+    "torch.compile": "pytorch_compile.mlp",
     "jax (jit)": "jax_.mlp",
+    "tensorflow (function)": "tensorflow_.mlp",
 }
 DEEP = {label: CHAIN[label] for label in ("tinygrad_nn", "numpy", "torch")}
 NETWORK = {
@@ -46,9 +49,27 @@ NETWORK = {
     "numpy": "plain.network",
     "torch": "pytorch.network",
     "torch (channels last, fused)": "pytorch.network_tuned",
+    "torch.compile": "pytorch_compile.network",
     "jax (jit)": "jax_.network",
     "tensorflow (function)": "tensorflow_.network",
 }
+PICTURES = {**NETWORK, "torch (malloc, channels last, fused)": "pytorch.network_tuned"}
+BLOCK = {
+    "tinygrad_nn": "ours.block",
+    "tinygrad_nn (compiled)": "ours.block_compiled",
+    "numpy": "plain.block",
+    "torch": "pytorch.block",
+    "torch (malloc)": "pytorch.block",
+    "torch.compile": "pytorch_compile.block",
+    "jax (jit)": "jax_.block",
+    "tensorflow (function)": "tensorflow_.block",
+}
+# Malloc never gives pages back and never asks for single ones: with its defaults each large
+# array of a step is fresh pages, that the system fills with zeros. (A threshold would do for
+# arrays up to 32 MB only.)
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 40),
+          "MALLOC_TOP_PAD_": str(2 ** 26)}
+TUNED = "(malloc"               # what is in the label of a contestant that runs with this
 TIMED = {"seconds": 0.25, "rounds": 15, "idle": 0.1}
 QUICK = {"seconds": 0.02, "rounds": 3, "idle": 0.05}
 
@@ -111,17 +132,21 @@ ROWS = {
     "W4": Row("one step on a batch of 32 images 3 x 256 x 256: conv 32 (3 x 3), ReLU, pool 2, "
               "linear 128, ReLU, linear 1, float32, binary cross-entropy, Adam", "network",
               {"image": [3, 256, 256], "convolutions": [32], "layers": [128], "samples": 32,
-               "classes": 1, "seed": 2, "rate": 1e-5}, NETWORK, tolerance=LOSS, checked=8,
+               "classes": 1, "seed": 2, "rate": 1e-5}, PICTURES, tolerance=LOSS, checked=8,
               growth=True),
     "W4b": Row("the same at 64 x 64", "network",
                {"image": [3, 64, 64], "convolutions": [32], "layers": [128], "samples": 32,
-                "classes": 1, "seed": 2, "rate": 1e-4}, NETWORK, tolerance=LOSS, checked=8,
+                "classes": 1, "seed": 2, "rate": 1e-4}, PICTURES, tolerance=LOSS, checked=8,
                growth=True),
     "W5": Row("one step on a batch of 64 images 1 x 28 x 28: conv 16, ReLU, pool 2, conv 32, "
               "ReLU, pool 2, linear 10, float32, cross-entropy, Adam", "network",
               {"image": [1, 28, 28], "convolutions": [16, 32], "layers": [], "samples": 64,
-               "classes": 10, "seed": 3, "rate": 1e-3}, NETWORK, tolerance=LOSS, checked=8,
+               "classes": 10, "seed": 3, "rate": 1e-3}, PICTURES, tolerance=LOSS, checked=8,
               growth=True),
+    "M4": Row("layer_norm(x + gelu(x)) of (4096, 1024), float32, gelu by tanh; forward, and "
+              "backward from a given gradient to x, weight and bias", "block",
+              {"rows": 4096, "features": 1024, "seed": 4}, BLOCK, tolerance=1e-5,
+              small={"quick": {"rows": 64}}),
     "import": None,                        # `_imports.py`
     "deep": Row("chain of 1,000,000 operations on 2 numbers (float64, Python floats as "
                 "constants), forward and backward; torch 100,000", "chain",
@@ -131,4 +156,5 @@ ROWS = {
                   {"n": 1_000_000, "size": 2, "arrays": True}, DEEP, tolerance=1e-8,
                   memory=True, small={"torch": {"n": 100_000}, "quick": {"n": 20_000}}),
 }
-PEERS = ("torch", "jax", "tensorflow", "mygrad", "autograd")        # numpy is always one
+# numpy is always one more
+PEERS = ("torch", "torch.compile", "jax", "tensorflow", "mygrad", "autograd")

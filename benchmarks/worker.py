@@ -15,6 +15,7 @@ from time import perf_counter
 
 from . import _memory
 
+LARGE = 100                     # numbers of an array that are compared one by one
 
 class Contestant:
     """The commands: `prepare`, `warm`, `batch` as often as wanted, `finish`."""
@@ -87,13 +88,21 @@ def timed(step):
 
 
 def flat(results):
-    """A list of floats of tuples of arrays, each of whatever kind the framework has."""
+    """A list of floats of tuples of arrays, each of whatever kind the framework has; of a large
+    array its length and its component in a direction that no other array shares."""
     import numpy as np
-    arrays = (np.ravel(np.asarray(v)).tolist() for v in itertools.chain(*results))
-    return list(itertools.chain(*arrays))
+
+    def numbers(a):
+        if a.size <= LARGE:
+            return a.tolist()
+        a = a.astype(float)
+        return [np.linalg.norm(a), a @ np.cos(np.arange(1.0, 1 + a.size) ** 2)]
+    arrays = (numbers(np.ravel(np.asarray(v))) for v in itertools.chain(*results))
+    return [float(v) for v in itertools.chain(*arrays)]
 
 
 def version(package):
+    package = package.partition(".")[0]                             # of torch.compile
     found = getattr(sys.modules[package], "__version__", None)
     return found or importlib.import_module("importlib.metadata").version(package)
 

@@ -71,6 +71,19 @@ class Network(NamedTuple):
                              weights=[*kernels, first.reshape(len(first), -1), *rest])
 
 
+class Block(NamedTuple):
+    """``y = layer_norm(x + gelu(x))`` over the last axis, gelu by its tanh formula, and back
+    from the gradient of y to those of x, weight and bias."""
+
+    x: np.ndarray                    # (rows, features)
+    weight: np.ndarray               # (features,)
+    bias: np.ndarray                 # (features,)
+    seed: np.ndarray                 # (rows, features), the gradient of y
+    eps = 1e-5
+
+    expected = None
+
+
 def chain(n, size, arrays=False):
     """``arrays``: the constants are arrays of the same size in place of Python floats."""
     x = np.linspace(0.5, 1.5, size)
@@ -110,3 +123,12 @@ def network(image, convolutions, layers, samples, classes, seed, rate):
     weights = [(2 * rng.random(s, dtype=np.float32) - 1) * b
                for s, b in zip(shapes, bounds, strict=True)]
     return Network(x, y, weights, [np.zeros(len(w), np.float32) for w in weights], rate)
+
+
+def block(rows, features, seed):
+    """Normal samples, weights near 1, biases near 0."""
+    rng = np.random.default_rng(seed)
+    x, g = (rng.standard_normal((rows, features), dtype=np.float32) for _ in range(2))
+    weight, bias = (np.float32(0.1) * rng.standard_normal(features, dtype=np.float32)
+                    for _ in range(2))
+    return Block(x, 1 + weight, bias, g)

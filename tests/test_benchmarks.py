@@ -45,7 +45,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path):
         "µs an operation", "---", "tinygrad_nn", "numpy"]
     assert len({row.count("|") for row in rows}) == 1
     found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["machine"]["threads"] == 2 and found["quick"] and not found["not_installed"]
+    assert found["machine"]["threads"] == 2 and found["quick"] and not found["left_out"]
     results = found["rows"]["M1"]
     assert set(results) == {"tinygrad_nn", "numpy"}
     for result in results.values():

@@ -88,3 +88,31 @@ def _network_step(p):
         optimiser.zero_grad()
         return loss
     return step
+
+
+def block(p):
+    return _block(p, _block_step(p))
+
+
+def block_compiled(p):
+    return _block(p, tn.compile(_block_step(p)))
+
+
+def _block(p, both):
+    def step():
+        y, *gradients = both(p.seed)
+        return y.data, *gradients
+    return step
+
+
+def _block_step(p):
+    x, norm = tn.Tensor(p.x), tn.nn.LayerNorm(p.x.shape[1], eps=p.eps)
+    norm.weight.data, norm.bias.data = p.weight, p.bias
+
+    def step(g):
+        y = norm(x + tn.gelu(x, "tanh"))
+        y.backward(g)
+        gradients = x.grad, norm.weight.grad, norm.bias.grad
+        x.grad = norm.weight.grad = norm.bias.grad = None
+        return y, *gradients
+    return step

@@ -24,36 +24,64 @@ def chain(p):
 
 
 def mlp(p):
-    x, y = torch.from_numpy(p.x), torch.from_numpy(p.y)
-    weights = [torch.tensor(w, requires_grad=True) for w in p.weights]
-    biases = [torch.tensor(b, requires_grad=True) for b in p.biases]
-    layers = list(zip(weights, biases, strict=True))
-    optimiser = torch.optim.SGD(weights + biases, lr=p.rate)
-
-    def step():
-        a = x
-        for w, b in layers[:-1]:
-            a = F.relu(F.linear(a, w, b))
-        z = F.linear(a, *layers[-1])
-        loss = (torch.mean(torch.relu(1 - y * z)) if p.hinge
-                else F.binary_cross_entropy(torch.sigmoid(z), y))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return (loss.detach(),)
-    return step
+    return training(*mlp_parts(p))
 
 
 def network(p):
-    return _network(p, tuned=False)
+    return training(*network_parts(p))
 
 
 def network_tuned(p):
     """Channels last, and all parameters updated in one fused kernel."""
-    return _network(p, tuned=True)
+    return training(*network_parts(p, channels_last=True, fused=True))
 
 
-def _network(p, tuned):
+def block(p):
+    return there_and_back(*block_parts(p))
+
+
+def training(loss_of, optimiser):
+    """A step of it; `pytorch_compile` does it otherwise."""
+    def step():
+        loss = loss_of()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        return (loss.detach(),)
+    return step
+
+
+def there_and_back(f, leaves, seed):
+    def step():
+        y = f(*leaves)
+        y.backward(seed)
+        gradients = [v.grad for v in leaves]
+        for v in leaves:
+            v.grad = None
+        return y.detach(), *gradients
+    return step
+
+
+def mlp_parts(p):
+    """(a function without arguments that gives the loss, the optimiser)."""
+    x, y = torch.from_numpy(p.x), torch.from_numpy(p.y)
+    weights = [torch.tensor(w, requires_grad=True) for w in p.weights]
+    biases = [torch.tensor(b, requires_grad=True) for b in p.biases]
+    layers = list(zip(weights, biases, strict=True))
+
+    def loss_of():
+        a = x
+        for w, b in layers[:-1]:
+            a = F.relu(F.linear(a, w, b))
+        z = F.linear(a, *layers[-1])
+        if p.hinge:
+            return torch.mean(torch.relu(1 - y * z))
+        return F.binary_cross_entropy(torch.sigmoid(z), y)
+    return loss_of, torch.optim.SGD(weights + biases, lr=p.rate)
+
+
+def network_parts(p, channels_last=False, fused=None):
+    """As `mlp_parts`."""
     x, y, layers = torch.from_numpy(p.x), torch.from_numpy(p.y), []
     for w in p.weights:
         if w.ndim == 4:
@@ -68,15 +96,18 @@ def _network(p, tuned):
     with torch.no_grad():
         for parameter, a in zip(model.parameters(), arrays, strict=True):
             parameter.copy_(torch.from_numpy(a))
-    if tuned and x.ndim == 4:
+    if channels_last and x.ndim == 4:
         model, x = (v.to(memory_format=torch.channels_last) for v in (model, x))
-    optimiser = torch.optim.Adam(model.parameters(), lr=p.rate, fused=tuned or None)
+    optimiser = torch.optim.Adam(model.parameters(), lr=p.rate, fused=fused)
     loss_of = F.binary_cross_entropy_with_logits if y.is_floating_point() else F.cross_entropy
+    return lambda: loss_of(model(x), y), optimiser
 
-    def step():
-        loss = loss_of(model(x), y)
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        return (loss.detach(),)
-    return step
+
+def block_parts(p):
+    """(a function of leaves, the leaves, the gradient of its value)."""
+    leaves = [torch.tensor(a, requires_grad=True) for a in (p.x, p.weight, p.bias)]
+
+    def f(x, weight, bias):
+        return F.layer_norm(x + F.gelu(x, approximate="tanh"), weight.shape, weight, bias,
+                            p.eps)
+    return f, leaves, torch.from_numpy(p.seed)
