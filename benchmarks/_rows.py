@@ -59,7 +59,6 @@ BLOCK = {
     "tinygrad_nn (compiled)": "ours.block_compiled",
     "numpy": "plain.block",
     "torch": "pytorch.block",
-    "torch (malloc)": "pytorch.block",
     "torch.compile": "pytorch_compile.block",
     "jax (jit)": "jax_.block",
     "tensorflow (function)": "tensorflow_.block",

@@ -41,7 +41,6 @@ def block(p):
 
 
 def training(loss_of, optimiser):
-    """A step of it; `pytorch_compile` does it otherwise."""
     def step():
         loss = loss_of()
         loss.backward()
