@@ -29,10 +29,11 @@ class Worker:
 
     def __init__(self, task, variables=()):
         self.errors = tempfile.TemporaryFile("w+")               # noqa: SIM115, see close()
+        self.folder = tempfile.TemporaryDirectory()              # for all that it leaves behind
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(task)], cwd=ROOT,
-            env={**environment(), **dict(variables)}, text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self.errors)
+            env={**environment(), "TMPDIR": self.folder.name, **dict(variables)}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
 
     def ask(self, do, **arguments):
         """The answer to one command."""
@@ -58,6 +59,8 @@ class Worker:
         for file in (self.process.stdin, self.process.stdout, self.errors):
             with contextlib.suppress(BrokenPipeError):           # a command that nobody read
                 file.close()
+        with contextlib.suppress(OSError):                       # its own children may write
+            self.folder.cleanup()
 
 
 def measure(row, packages, quick, say=lambda text: None):
@@ -72,7 +75,8 @@ def measure(row, packages, quick, say=lambda text: None):
                 worker = Worker({
                     "package": label.split()[0], "function": function, "problem": row.problem,
                     "settings": settings, "checked": row.checked, "memory": row.memory,
-                    "growth": row.growth, "cpus": cpus()}, MALLOC if TUNED in label else {})
+                    "growth": row.growth, "fit": row.fit, "cpus": cpus()},
+                    MALLOC if TUNED in label else {})
                 stack.callback(worker.close)
                 results[label] = {"settings": settings, **_answer(worker, "prepare")}
                 workers[label] = worker

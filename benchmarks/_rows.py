@@ -63,6 +63,21 @@ BLOCK = {
     "jax (jit)": "jax_.block",
     "tensorflow (function)": "tensorflow_.block",
 }
+FIT_ARRAYS = {
+    "tinygrad_nn": "ours_fit.arrays",
+    "tinygrad_nn (compiled)": "ours_fit.arrays_compiled",
+    "numpy": "plain_fit.arrays",
+    "torch (DataLoader)": "pytorch_fit.arrays",
+    "tensorflow (Keras fit)": "keras_fit.arrays",
+}
+FIT_PICTURES = {
+    "tinygrad_nn (cached)": "ours_fit.pictures_cached",
+    "tinygrad_nn (compiled)": "ours_fit.pictures",
+    "numpy": "plain_fit.pictures",
+    "torch (DataLoader)": "pytorch_fit.pictures",
+    "tensorflow (Keras fit, cached)": "keras_fit.pictures_cached",
+    "tensorflow (Keras fit)": "keras_fit.pictures",
+}
 # Malloc never gives pages back and never asks for single ones: with its defaults each large
 # array of a step is fresh pages, that the system fills with zeros. (A threshold would do for
 # arrays up to 32 MB only.)
@@ -78,7 +93,7 @@ class Row:
     """``problem`` is a function of workloads.py and ``settings`` its arguments; ``small``
     replaces some of them for a label, or for "quick". The results of the first ``checked``
     steps must agree to ``tolerance``, relative. ``memory``: also measure what a step holds;
-    ``growth``: by how much memory rises in those first steps."""
+    ``growth``: by how much memory rises in those first steps. ``fit``: a step is an epoch."""
 
     title: str
     problem: str
@@ -88,6 +103,7 @@ class Row:
     checked: int = 1
     memory: bool = False
     growth: bool = False
+    fit: bool = False
     small: dict = field(default_factory=dict)
 
     def settings_for(self, label, quick):
@@ -146,6 +162,17 @@ ROWS = {
               "backward from a given gradient to x, weight and bias", "block",
               {"rows": 4096, "features": 1024, "seed": 4}, BLOCK, tolerance=1e-5,
               small={"quick": {"rows": 64}}),
+    "fit-arrays": Row("an epoch of `fit`, 60,000 samples in batches of 32, shuffled; W3's "
+                      "network, Adam, loss and accuracy", "network",
+                      {"image": [784], "convolutions": [], "layers": [128], "samples": 60_000,
+                       "classes": 10, "seed": 1, "rate": 1e-3, "batch": 32}, FIT_ARRAYS,
+                      tolerance=1e-4, fit=True, small={"quick": {"samples": 640}}),
+    "fit-pictures": Row("an epoch of `fit`, 640 JPEG files of 256 x 256 from a folder, decoded "
+                        "to 64 x 64, in batches of 32, shuffled; W4b's network", "pictures",
+                        {"count": 32, "copies": 10, "side": 256, "image": [3, 64, 64],
+                         "convolutions": [32], "layers": [128], "seed": 2, "rate": 1e-4,
+                         "batch": 32}, FIT_PICTURES, tolerance=0.05, fit=True,
+                        small={"quick": {"count": 4, "copies": 64, "side": 64}}),
     "import": None,                        # `_imports.py`
     "deep": Row("chain of 1,000,000 operations on 2 numbers (float64, Python floats as "
                 "constants), forward and backward; torch 100,000", "chain",

@@ -4,6 +4,10 @@ Knows NumPy only. All is drawn from fixed seeds, so each worker process makes it
 """
 
 import itertools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,10 +58,17 @@ class Network(NamedTuple):
     weights: list[np.ndarray]        # (out, in) or (out, in, kh, kw)
     biases: list[np.ndarray]
     rate: float
+    batch: int = 0                   # samples of a batch of `fit`; 0: x is one batch
+    shuffle: bool = True
     betas = (0.9, 0.999)
     eps = 1e-8
 
     expected = None
+
+    def head(self, batches):
+        """The same with the first samples only, in their order."""
+        n = batches * self.batch
+        return self._replace(x=self.x[:n], y=self.y[:n], shuffle=False)
 
     def channels_last(self):
         """The same for frameworks that like images as (N, H, W, C), kernels (kh, kw, in, out),
@@ -69,6 +80,25 @@ class Network(NamedTuple):
         first = first.reshape(-1, channels, side, side).transpose(0, 2, 3, 1)
         return self._replace(x=self.x.transpose(0, 2, 3, 1).copy(),
                              weights=[*kernels, first.reshape(len(first), -1), *rest])
+
+
+class Pictures(NamedTuple):
+    """JPEG files to train a `Network` on, decoded and made smaller on the way."""
+
+    folder: tempfile.TemporaryDirectory
+    classes: list[str]               # sub-folders, in the order of the labels
+    network: Network                 # ``x`` and ``y`` are empty, of the shapes of a sample
+    batches: int                     # of an epoch
+    shuffle: bool = True
+
+    def head(self, batches):
+        return self._replace(batches=batches, shuffle=False)
+
+    @property
+    def files(self):
+        """[(path, label)], class by class, by name."""
+        return [(path, label) for label, name in enumerate(self.classes)
+                for path in sorted((Path(self.folder.name) / name).iterdir())]
 
 
 class Block(NamedTuple):
@@ -104,8 +134,8 @@ def mlp(layers, samples, seed, rate=0.0075, hinge=False, iterations=0):
                [np.zeros(n, np.float32) for n in layers[1:]], rate, hinge, iterations)
 
 
-def network(image, convolutions, layers, samples, classes, seed, rate):
-    """``image``: (C, H, W), or () for features; ``convolutions``: channels of each, 3 x 3;
+def network(image, convolutions, layers, samples, classes, seed, rate, batch=0):
+    """``image``: (C, H, W), or (features,); ``convolutions``: channels of each, 3 x 3;
     ``layers``: the linear layers' outputs, ``classes`` at last (1: a logit)."""
     rng = np.random.default_rng(seed)
     x = rng.random((samples, *image), dtype=np.float32)
@@ -122,7 +152,33 @@ def network(image, convolutions, layers, samples, classes, seed, rate):
     bounds = [np.float32(1 / np.prod(s[1:]) ** 0.5) for s in shapes]      # as PyTorch
     weights = [(2 * rng.random(s, dtype=np.float32) - 1) * b
                for s, b in zip(shapes, bounds, strict=True)]
-    return Network(x, y, weights, [np.zeros(len(w), np.float32) for w in weights], rate)
+    return Network(x, y, weights, [np.zeros(len(w), np.float32) for w in weights], rate,
+                   batch)
+
+
+def pictures(count, copies, side, **settings):
+    """``count`` drawings of each of two classes, ``side`` pixels wide, ``copies`` times."""
+    folder = tempfile.TemporaryDirectory()
+    subprocess.run([sys.executable, "-c", DRAWING, folder.name, str(count), str(side)],
+                   check=True)
+    for file in list(Path(folder.name).glob("*/*.jpg")):
+        for k in range(1, copies):
+            (file.parent / f"{file.stem}-{k}.jpg").write_bytes(file.read_bytes())
+    empty = network(samples=0, classes=1, **settings)
+    return Pictures(folder, ["other", "cats"], empty, 2 * count * copies // empty.batch)
+
+
+DRAWING = """
+import sys
+from pathlib import Path
+from PIL import Image
+from tinygrad_nn.data import write_drawings
+folder, count, side = sys.argv[1:]
+for file in write_drawings(folder, int(count), int(side)).glob("*/*.png"):
+    Image.open(file).save(file.with_suffix(".jpg"), quality=90)
+    file.unlink()
+(Path(folder) / "drawings.json").unlink()
+"""
 
 
 def block(rows, features, seed):

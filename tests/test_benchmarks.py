@@ -138,7 +138,7 @@ def test_networks_of_other_frameworks_agree(module, names):
             worker = _rounds.Worker({
                 "package": module, "function": function, "problem": "network",
                 "settings": ROWS[row].settings, "checked": 8, "memory": False, "growth": True,
-                "cpus": cpus()})
+                "fit": False, "cpus": cpus()})
             try:
                 found = worker.ask("prepare")
             finally:

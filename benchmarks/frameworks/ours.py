@@ -63,7 +63,8 @@ def network_compiled(p):
     return lambda: (step(p.x, p.y).data,)
 
 
-def _network_step(p):
+def network_parts(p):
+    """(model, optimiser, loss function)."""
     nn, layers = tn.nn, []
     for w in p.weights:
         if w.ndim == 4:
@@ -78,8 +79,12 @@ def _network_step(p):
     for parameter, a in zip(model.parameters(), arrays, strict=True):
         parameter.data = a.copy()
     optimiser = tn.optim.Adam(model.parameters(), lr=p.rate)
-    loss_of = (nn.cross_entropy if p.y.dtype.kind == "i"
-               else nn.binary_cross_entropy_with_logits)
+    return model, optimiser, (nn.cross_entropy if p.y.dtype.kind == "i"
+                              else nn.binary_cross_entropy_with_logits)
+
+
+def _network_step(p):
+    model, optimiser, loss_of = network_parts(p)
 
     def step(x, y):
         loss = loss_of(model(x), y)

@@ -81,7 +81,16 @@ def mlp_parts(p):
 
 def network_parts(p, channels_last=False, fused=None):
     """As `mlp_parts`."""
-    x, y, layers = torch.from_numpy(p.x), torch.from_numpy(p.y), []
+    x, y = torch.from_numpy(p.x), torch.from_numpy(p.y)
+    model, loss_of, optimiser = network_model(p, fused)
+    if channels_last and x.ndim == 4:
+        model, x = (v.to(memory_format=torch.channels_last) for v in (model, x))
+    return lambda: loss_of(model(x), y), optimiser
+
+
+def network_model(p, fused=None):
+    """(model, loss function, optimiser)."""
+    layers = []
     for w in p.weights:
         if w.ndim == 4:
             layers += [torch.nn.Conv2d(w.shape[1], w.shape[0], w.shape[2:]), torch.nn.ReLU(),
@@ -95,11 +104,9 @@ def network_parts(p, channels_last=False, fused=None):
     with torch.no_grad():
         for parameter, a in zip(model.parameters(), arrays, strict=True):
             parameter.copy_(torch.from_numpy(a))
-    if channels_last and x.ndim == 4:
-        model, x = (v.to(memory_format=torch.channels_last) for v in (model, x))
-    optimiser = torch.optim.Adam(model.parameters(), lr=p.rate, fused=fused)
-    loss_of = F.binary_cross_entropy_with_logits if y.is_floating_point() else F.cross_entropy
-    return lambda: loss_of(model(x), y), optimiser
+    loss_of = (F.binary_cross_entropy_with_logits if p.y.dtype.kind == "f"
+               else F.cross_entropy)
+    return model, loss_of, torch.optim.Adam(model.parameters(), lr=p.rate, fused=fused)
 
 
 def block_parts(p):
