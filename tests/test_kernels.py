@@ -233,7 +233,8 @@ def test_a_network_with_pooling_is_the_plain_one(monkeypatch, dtype):
     x, labels = RNG.standard_normal((8, 3, 24, 24)).astype(dtype), np.arange(8) % 4
     found, runs = [], []
     monkeypatch.setattr(fast, "conv2d_pooled",
-                        lambda *args, run=fast.conv2d_pooled: runs.append(1) or run(*args))
+                        lambda *args, run=fast.conv2d_pooled, out: (
+                            runs.append(1) or run(*args, out=out)))
     for available in (True, False):
         monkeypatch.setattr(kernels, "available", lambda value=available: value)
         model = nn.Sequential(
@@ -251,7 +252,7 @@ def test_a_network_with_pooling_is_the_plain_one(monkeypatch, dtype):
 
 
 def test_only_what_is_the_same_is_made_one(monkeypatch):
-    monkeypatch.setattr(fast, "conv2d_pooled", lambda *args: pytest.fail("made one"))
+    monkeypatch.setattr(fast, "conv2d_pooled", lambda *args, out: pytest.fail("made one"))
     x = np.ones((8, 3, 24, 24), np.float32)
     conv = nn.Conv2d(3, 16, 3, rng=0)
     replaced = nn.ReLU()
@@ -311,7 +312,7 @@ def test_max_pooling_is_the_plain_one(drawn):
 
 def guard_all(run_all, arrays, behind):
     """Run functions with every array, and the scratch memory, beside a page without access."""
-    def scratch(size, dtype):
+    def scratch(size, dtype, use=""):
         memory = guarded(size, dtype, behind)
         memory.fill(np.nan)                                     # nothing may depend on it
         return memory
@@ -427,6 +428,7 @@ def test_scratch_memory_is_kept_unless_it_is_large():
     a = threads.scratch(100, np.float32)
     assert len(a) == 100 and a.ctypes.data % 64 == 0
     assert threads.scratch(50, np.float64).ctypes.data == a.ctypes.data
+    assert not np.shares_memory(threads.scratch(100, np.float32, "another"), a)
     big = threads.scratch(threads.KEPT, np.uint8)
     assert threads.scratch(10, np.float32).ctypes.data != big.ctypes.data
 
@@ -448,7 +450,7 @@ def test_a_forked_process_computes_as_well():
 # ---------------------------------------------------------------- which form runs
 
 def test_small_arrays_and_other_dtypes_stay_with_numpy(monkeypatch):
-    monkeypatch.setattr(fast, "conv2d", lambda *args: pytest.fail("compiled"))
+    monkeypatch.setattr(fast, "conv2d", lambda *args, out: pytest.fail("compiled"))
     how = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
     plain.conv2d(np.ones((1, 1, 9, 9)), np.ones((1, 1, 3, 3)), None, *how)
     plain.conv2d(*(np.ones(s, np.float16) for s in ((9, 9, 29, 29), (9, 9, 3, 3))), None, *how)

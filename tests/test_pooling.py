@@ -235,6 +235,7 @@ def test_windows_of_more_than_255_cells():
 
 def test_max_pooling_keeps_a_byte_for_each_result():
     x = Tensor(RNG.standard_normal((8, 16, 64, 64)))
+    nn.max_pool2d(x, 2)                                 # what a thread needs besides stays
     with memory() as used:
         y = nn.max_pool2d(x, 2)
         kept = used()[0] - y.data.nbytes

@@ -27,7 +27,8 @@ LEAST = 1 << 18                 # multiplications; below it NumPy takes less tha
 
 def also_compiled(module, work):
     """Decorator: the function of that name in a module of this package takes the place of a
-    NumPy one for float32 and float64, where ``work(*arguments)`` is `LEAST` or more.
+    NumPy one for float32 and float64, where ``work(*arguments)`` is `LEAST` or more. Both
+    write into ``out``, one array or a tuple of them, where it is given.
 
     Two attributes: ``plain``, the NumPy one; ``pays(*arguments)``, whether it is replaced.
     """
@@ -36,11 +37,11 @@ def also_compiled(module, work):
             return work(*args) >= LEAST and _precise(args) and available()
 
         @functools.wraps(plain)
-        def call(*args):
+        def call(*args, out=None):
             if pays(*args):
                 compiled = importlib.import_module(f".{module}", __name__)
-                return getattr(compiled, plain.__name__)(plain, *args)
-            return plain(*args)
+                return getattr(compiled, plain.__name__)(plain, *args, out=out)
+            return plain(*args, out=out)
         call.plain, call.pays = plain, pays
         return call
     return decorate

@@ -1,9 +1,9 @@
 """Convolution and its two transposes by compiled loops: arrays in, arrays out. Knows no box.
 
-The arguments are those of the NumPy functions of the same names, after that function itself,
-which takes over in the one case where the results would differ by more than rounding: the
-tiles multiply zeros with numbers that the definition leaves alone, and 0 * inf is nan. (What
-the loops of `conv2d` compute in excess is never stored.)
+The arguments are those of the NumPy functions of the same names, ``out`` included, after that
+function itself, which takes over in the one case where the results would differ by more than
+rounding: the tiles multiply zeros with numbers that the definition leaves alone, and 0 * inf is
+nan. (What the loops of `conv2d` compute in excess is never stored.)
 """
 
 import math
@@ -21,18 +21,22 @@ ALONE = 1 << 20                 # multiplications that are not worth a second th
 NONE = np.empty(0, np.uint8)    # no cells: nothing to do with pooling
 
 
-def conv2d(plain, x, w, bias, stride, padding, dilation, groups):
+def conv2d(plain, x, w, bias, stride, padding, dilation, groups, out=None):
     """The convolution (N, O, rows, columns), with ``bias`` (O,) or None added."""
     sweep, dtype, *rest = _prepared(x, w, bias, stride, padding, dilation, groups)
-    y = np.empty((len(x), len(w), sweep.out_height, sweep.out_width), dtype)
+    y = out
+    if out is None:
+        y = np.empty((len(x), len(w), sweep.out_height, sweep.out_width), dtype)
     return _correlate(x, NONE, w, y, NONE, sweep, *rest)
 
 
-def conv2d_pooled(plain, x, w, bias, stride, padding, dilation, groups, window):
+def conv2d_pooled(plain, x, w, bias, stride, padding, dilation, groups, window,
+                  out=None):
     """(the largest of each window of max(convolution, 0), its cell, or that after the last)."""
     sweep, dtype, *rest = _prepared(x, w, bias, stride, padding, dilation, groups, window)
     shape = len(x), len(w), sweep.out_height // window[0], sweep.out_width // window[1]
-    y, cells = np.empty(shape, dtype), np.empty(shape, np.min_scalar_type(math.prod(window)))
+    y, cells = out or (np.empty(shape, dtype),
+                       np.empty(shape, np.min_scalar_type(math.prod(window))))
     return _correlate(x, NONE, w, y, cells, sweep, *rest), cells
 
 
@@ -45,23 +49,24 @@ def _prepared(x, w, bias, *how):
     return sweep, dtype, phases, offsets, bias
 
 
-def conv2d_dx(plain, g, w, shape, stride, padding, dilation, groups):
+def conv2d_dx(plain, g, w, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the images, of this ``shape``, from the gradient ``g`` of the result."""
-    if not np.isfinite(w).all():
-        return plain(g, w, shape, stride, padding, dilation, groups)
-    return _dx(g, NONE, w, shape, stride, padding, dilation, groups)
+    if not _finite(w):
+        return plain(g, w, shape, stride, padding, dilation, groups, out=out)
+    return _dx(out, g, NONE, w, shape, stride, padding, dilation, groups)
 
 
-def conv2d_pooled_dx(plain, g, cells, w, shape, stride, padding, dilation, groups, window):
+def conv2d_pooled_dx(plain, g, cells, w, shape, stride, padding, dilation, groups, window,
+                     out=None):
     """The same from the gradient behind the pooling of `conv2d_pooled`, and its cells."""
-    if not np.isfinite(w).all():
-        return plain(g, cells, w, shape, stride, padding, dilation, groups, window)
-    return _dx(g, cells, w, shape, stride, padding, dilation, groups, window)
+    if not _finite(w):
+        return plain(g, cells, w, shape, stride, padding, dilation, groups, window, out=out)
+    return _dx(out, g, cells, w, shape, stride, padding, dilation, groups, window)
 
 
-def _dx(g, cells, w, shape, stride, padding, dilation, groups, window=(1, 1)):
+def _dx(out, g, cells, w, shape, stride, padding, dilation, groups, window=(1, 1)):
     dtype = np.result_type(g, w)
-    dx, none = np.zeros(shape, dtype), np.zeros(shape[1], dtype)
+    dx, none = threads.zeros(out, shape, dtype), np.zeros(shape[1], dtype)
     weights = np.swapaxes(w.reshape(groups, len(w) // groups, w.shape[1], -1), 1, 2)
     weights = weights.reshape(shape[1], len(w) // groups, -1)
     for mine, tables in geometry.backward(shape, w.shape, stride, padding, dilation, groups,
@@ -70,23 +75,24 @@ def _dx(g, cells, w, shape, stride, padding, dilation, groups, window=(1, 1)):
     return dx
 
 
-def conv2d_dw(plain, g, x, shape, stride, padding, dilation, groups):
+def conv2d_dw(plain, g, x, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the weights, of this ``shape``, from the gradient ``g`` of the result."""
-    dw = _dw(g, NONE, x, shape, stride, padding, dilation, groups)
-    if not np.isfinite(dw).all():
-        return plain(g, x, shape, stride, padding, dilation, groups)
+    dw = _dw(out, g, NONE, x, shape, stride, padding, dilation, groups)
+    if not _finite(dw):
+        return plain(g, x, shape, stride, padding, dilation, groups, out=out)
     return dw
 
 
-def conv2d_pooled_dw(plain, g, cells, x, shape, stride, padding, dilation, groups, window):
+def conv2d_pooled_dw(plain, g, cells, x, shape, stride, padding, dilation, groups, window,
+                     out=None):
     """The same from the gradient behind the pooling of `conv2d_pooled`, and its cells."""
-    dw = _dw(g, cells, x, shape, stride, padding, dilation, groups, window)
-    if not np.isfinite(dw).all():
-        return plain(g, cells, x, shape, stride, padding, dilation, groups, window)
+    dw = _dw(out, g, cells, x, shape, stride, padding, dilation, groups, window)
+    if not _finite(dw):
+        return plain(g, cells, x, shape, stride, padding, dilation, groups, window, out=out)
     return dw
 
 
-def _dw(g, cells, x, shape, stride, padding, dilation, groups, window=(1, 1)):
+def _dw(out, g, cells, x, shape, stride, padding, dilation, groups, window=(1, 1)):
     dtype = np.result_type(g, x)
     s, phases, offsets = geometry.forward(x.shape, shape, stride, padding, dilation, groups,
                                           dtype.itemsize, window, summed=True)
@@ -95,13 +101,17 @@ def _dw(g, cells, x, shape, stride, padding, dilation, groups, window=(1, 1)):
     strips = -(-len(x) // s.together) * s.strips
     parts = min(strips, max(1, PARTS // (groups * filters * columns)), WORKERS)
     shares = min(-(-WORKERS // parts), filters // DOT_ROWS)
-    sums = np.zeros((parts, groups, filters, columns), dtype)
+    sums = threads.scratch(parts * groups * filters * columns, dtype, "sums")
+    sums = sums.reshape(parts, groups, filters, columns)
+    sums.fill(0)
     size = s.source + 2 * width + filters * s.together * s.positions(width)
     small = len(x) * s.rows * s.columns * math.prod(shape) < ALONE
     threads.run(weigh, 1 if small else parts * shares, size, dtype,
                 flat(g, dtype), flat(cells, cells.dtype), flat(x, dtype), len(x), sums, shares,
                 s, phases, np.resize(offsets, columns))     # the first ones again, to fill up
-    return np.sum(sums[:, :, :s.filters, :k], axis=0).reshape(shape)
+    dw = np.empty(shape, dtype) if out is None else out
+    np.add.reduce(sums[:, :, :s.filters, :k], axis=0, out=dw.reshape(groups, s.filters, k))
+    return dw
 
 
 def _correlate(x, x_cells, w, y, y_cells, sweep, phases, offsets, bias):
@@ -120,11 +130,20 @@ def _packed(w, dtype):
     """Weights (groups, filters, k) as `tile` reads them, flat: groups, blocks of TILE_ROWS
     filters, k, the filters of a block. Zeros fill up the last block."""
     groups, filters, k = w.shape
-    out = np.zeros((groups, -(-filters // TILE_ROWS), k, TILE_ROWS), dtype)
+    blocks = -(-filters // TILE_ROWS)
+    out = threads.scratch(groups * blocks * k * TILE_ROWS, dtype, "weights")
+    out.fill(0)
+    out = out.reshape(groups, blocks, k, TILE_ROWS)
     for r in range(TILE_ROWS):
         some = w[:, r::TILE_ROWS]
         out[:, :some.shape[1], :, r] = some
     return out.reshape(-1)
+
+
+def _finite(a):
+    """Whether every element is."""
+    there = threads.scratch(a.size, bool, "finite").reshape(a.shape)
+    return np.isfinite(a, out=there).all()
 
 
 def flat(a, dtype):

@@ -1,6 +1,7 @@
 """Max pooling by compiled loops: arrays in, arrays out. Knows no box.
 
-The arguments are those of the NumPy functions of the same names, after that function itself.
+The arguments are those of the NumPy functions of the same names, ``out`` included, after that
+function itself.
 """
 
 from typing import NamedTuple
@@ -44,28 +45,30 @@ def _run(loop, images, s, dtype, *args):
     threads.run(loop, 1 if small else planes, max(s.columns, 1), dtype, *args, planes, s)
 
 
-def maxima(plain, x, kernel, stride, padding):
+def maxima(plain, x, kernel, stride, padding, out=None):
     """The number of the cell with the largest value of each window."""
     s = _windows(x.shape[2:], kernel, stride, padding)
-    chosen = np.empty((*x.shape[:2], s.rows, s.columns),
-                      np.min_scalar_type(kernel[0] * kernel[1] - 1))
+    chosen = out
+    if out is None:
+        chosen = np.empty((*x.shape[:2], s.rows, s.columns),
+                          np.min_scalar_type(kernel[0] * kernel[1] - 1))
     _run(_maxima, x.shape, s, x.dtype, flat(x, x.dtype), chosen.reshape(-1))
     return chosen
 
 
-def pick(plain, x, chosen, kernel, stride, padding):
+def pick(plain, x, chosen, kernel, stride, padding, out=None):
     """The value of the chosen cell of each window."""
     s = _windows(x.shape[2:], kernel, stride, padding)
-    y = np.empty(chosen.shape, x.dtype)
+    y = np.empty(chosen.shape, x.dtype) if out is None else out
     _run(_pick, x.shape, s, x.dtype, flat(x, x.dtype), flat(chosen, chosen.dtype),
          y.reshape(-1))
     return y
 
 
-def put(plain, g, chosen, image, kernel, stride, padding):
+def put(plain, g, chosen, image, kernel, stride, padding, out=None):
     """Zeros (N, C, *image) with ``g`` (N, C, rows, columns) added at the chosen cells."""
     s = _windows(image, kernel, stride, padding)
-    dx = np.zeros((*g.shape[:2], *image), g.dtype)
+    dx = threads.zeros(out, (*g.shape[:2], *image), g.dtype)
     _run(_put, g.shape, s, g.dtype, flat(g, g.dtype), flat(chosen, chosen.dtype),
          dx.reshape(-1))
     return dx

@@ -41,17 +41,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.cache_clear)    # a child has no threads
 
 
-def scratch(size, dtype):
-    """An array of at least ``size`` numbers for this thread, aligned for vectors, of any
-    values: what was used before is used again, since fresh memory costs page faults."""
+def scratch(size, dtype, use=""):
+    """An array of ``size`` numbers for this thread and use, aligned for vectors, of any values:
+    what was used before is used again, since fresh memory costs page faults."""
     needed = size * np.dtype(dtype).itemsize + 64
-    memory = getattr(_own, "memory", None)
+    memory = _own.__dict__.get(use)
     if memory is None or memory.size < needed:
         memory = np.zeros(needed, np.uint8)
         if needed <= KEPT:
-            _own.memory = memory
+            _own.__dict__[use] = memory
     start = -memory.ctypes.data % 64
     return memory[start:start + needed - 64].view(dtype)
+
+
+def zeros(out, shape, dtype):
+    """``out`` filled with zeros, or a new array."""
+    if out is None:
+        return np.zeros(shape, dtype)
+    out.fill(0)
+    return out
 
 
 def run(kernel, threads, size, dtype, *args):

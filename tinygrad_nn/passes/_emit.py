@@ -4,6 +4,7 @@ What never changes is bound once: blocks, the views of them, constants, function
 computed as NumPy's scalars, with Python's operators where these give the same bits.
 """
 
+import functools
 import math
 import types
 
@@ -13,7 +14,7 @@ from .._core import astype, getitem
 from .._graph import finite, guarded
 from .._program import uses
 from .._symbol import Var, mapped
-from ._forms import FUSED, OPERATORS, form_of
+from ._forms import OPERATORS, form_of
 from ._memory import extent, plan
 from ._strips import Strips
 
@@ -119,8 +120,8 @@ class Writer:
             self._guard(e)
         elif self._is_static_view(e):
             pass
-        elif form is FUSED:
-            self._fused(e)
+        elif form and e.several:
+            self._several(e, form)
         elif form and self.plan.root[out] is out and (out in self.static
                                                       or out in self.plan.targets):
             self.lines.append(form.source(e, self.names[out], self))
@@ -128,12 +129,14 @@ class Writer:
             names = ", ".join(self._local(v) for v in e.outs)
             self.lines.append(f"{names}{',' * bool(e.several)} = {self._call(e)}")
 
-    def _fused(self, e):
+    def _several(self, e, form):
         for v in e.outs:
             if v not in self.names:                     # what is returned
-                like = self.bind(np.empty(v.shape, v.dtype))
-                self.lines.append(f"{self._local(v)} = {self.bind(np.empty_like)}({like})")
-        self.lines.append(FUSED.source(e, [self.names[v] for v in e.outs], self))
+                made = self.bind(functools.partial(np.ndarray, v.shape, v.dtype, None, 0,
+                                                   v.strides))
+                self.lines.append(f"{self._local(v)} = {made}()")
+        outs = "".join(f"{self.names[v]}, " for v in e.outs)
+        self.lines.append(form.source(e, f"({outs})", self))
 
     def strips(self, fused):
         """A function (inputs, outputs) that runs a group."""

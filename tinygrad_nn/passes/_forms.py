@@ -3,7 +3,8 @@
 A `Form` knows for which equations of its function that works, and gives the source of the
 call; ``write.ref`` names a value in it, ``write.bind`` an object. ``inplace``: the positions of
 the arguments that the output may overwrite, because each element is read before it is written;
-or `EVERY`, or `NONE`. A primitive may say by itself how it does it: ``fn.into(out, …)``.
+or `EVERY`, or `NONE`. A primitive may say by itself how it does it: ``fn.into(out, …)``, where
+``out`` is a tuple if it gives several arrays.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,8 @@ OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 
 class Form(NamedTuple):
-    """``source(e, out, write)`` is a statement that leaves the result of ``e`` in ``out``."""
+    """``source(e, out, write)`` is a statement that leaves the result of ``e`` in ``out``, the
+    source of an array or, where there are several, of a tuple."""
 
     source: object
     fits: object = lambda e: True
@@ -33,8 +35,10 @@ def form_of(e):
     """The form in which an equation can be run, or None: then it makes a new array."""
     if hasattr(e.fn, "overwrites"):
         return FUSED
-    if e.several or not e.outs[0].shape or min(e.outs[0].strides) < 0:
+    if not all(v.shape and min(v.strides) >= 0 for v in e.outs):
         return None                                         # numbers are made anew
+    if e.several:
+        return INTO if hasattr(e.fn, "into") else None
     if isinstance(e.fn, np.ufunc):
         plain = e.fn.nout == 1 and not e.kwargs and len(e.args) == e.fn.nin
         return (MATRIX if e.fn.signature else ELEMENTWISE) if plain else None
@@ -115,7 +119,7 @@ def _clipped(e, out, write):
 
 def _fused(e, outs, write):
     inputs = ", ".join(map(write.ref, e.args))
-    return f"{write.bind(write.strips(e.fn))}(({inputs},), ({', '.join(outs)},))"
+    return f"{write.bind(write.strips(e.fn))}(({inputs},), {outs})"
 
 
 def overwrites(e, form, v, out):

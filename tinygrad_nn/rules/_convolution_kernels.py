@@ -1,6 +1,7 @@
 """Convolution and its two transposes in plain NumPy: arrays in, arrays out. Knows no box.
 
-Where numba is installed, `tinygrad_nn.kernels` has compiled forms of all three.
+Where numba is installed, `tinygrad_nn.kernels` has compiled forms of all three. All of them
+write into ``out`` where it is given, and what they need besides is the thread's own.
 
 All three are products of matrices with the *patches* of the images: what lies under the weights
 of the kernel, (channels * kh * kw, outputs). Patches of a whole batch would take up kh * kw
@@ -18,6 +19,7 @@ import math
 import numpy as np
 
 from ..kernels import also_compiled
+from ..kernels._threads import scratch, zeros
 from ._windows import extents, reach
 
 BLOCK = 2 ** 18                 # numbers in the buffer of patches: 1 MB in float32
@@ -43,11 +45,11 @@ class Blocks:
                 yield (n, min(n + self.sample_step, self.samples),
                        r, min(r + self.row_step, self.rows))
 
-    def buffer(self, lead, dtype):
+    def buffer(self, lead, dtype, use):
         """A function from a block to an array (*lead, outputs of the block), each time in the
         same memory."""
         step = self.sample_step * self.row_step * self.columns
-        memory = np.empty(math.prod(lead) * step, dtype)
+        memory = scratch(math.prod(lead) * step, dtype, use)
 
         def of(block):
             n, n_stop, r, r_stop = block
@@ -56,10 +58,10 @@ class Blocks:
         return of
 
     def patches(self, dtype):
-        return self.buffer((self.channels, *self.kernel), dtype)
+        return self.buffer((self.channels, *self.kernel), dtype, "patches")
 
     def parts(self, dtype):
-        return self.buffer((self.outputs,), dtype)
+        return self.buffer((self.outputs,), dtype, "parts")
 
     def part(self, y, block):
         """What belongs to a block of a result (N, outputs, rows, columns), channels first."""
@@ -96,11 +98,13 @@ def _of_conv2d(x, w, bias, stride, padding, dilation, groups):
 
 
 @also_compiled("_convolution", _of_conv2d)
-def conv2d(x, w, bias, stride, padding, dilation, groups):
+def conv2d(x, w, bias, stride, padding, dilation, groups, out=None):
     """The convolution (N, O, rows, columns), with ``bias`` (O,) or None added."""
     dtype = np.result_type(*(a for a in (x, w, bias) if a is not None))
     blocks = Blocks(x.shape, w.shape, stride, padding, dilation)
-    y = np.empty((len(x), len(w), blocks.rows, blocks.columns), dtype)
+    y = out
+    if out is None:
+        y = np.empty((len(x), len(w), blocks.rows, blocks.columns), dtype)
     w = np.reshape(w, (groups, len(w) // groups, -1)).astype(dtype, copy=False)
     bias = 0 if bias is None else bias[:, None, None, None]
     patches_of, product_of = blocks.patches(dtype), blocks.parts(dtype)
@@ -114,27 +118,29 @@ def conv2d(x, w, bias, stride, padding, dilation, groups):
 
 
 @also_compiled("_convolution", lambda g, x, shape, *how: _multiplications(g.shape, shape))
-def conv2d_dw(g, x, shape, stride, padding, dilation, groups):
+def conv2d_dw(g, x, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the weights, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, x)
     blocks = Blocks(x.shape, shape, stride, padding, dilation)
-    dw = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])), dtype)
+    result = zeros(out, shape, dtype)
+    dw = result.reshape(groups, shape[0] // groups, math.prod(shape[1:]))
+    more = scratch(dw.size, dtype, "product").reshape(dw.shape)
     patches_of, part_of = blocks.patches(dtype), blocks.parts(dtype)
     for block in blocks:
         patches, part = patches_of(block), part_of(block)
         blocks.gather(block, x, patches)
         np.copyto(part, blocks.part(g, block))
         dw += np.matmul(part.reshape(groups, dw.shape[1], -1),
-                        np.swapaxes(patches.reshape(groups, dw.shape[2], -1), 1, 2))
-    return dw.reshape(shape)
+                        np.swapaxes(patches.reshape(groups, dw.shape[2], -1), 1, 2), out=more)
+    return result
 
 
 @also_compiled("_convolution", lambda g, w, *how: _multiplications(g.shape, w.shape))
-def conv2d_dx(g, w, shape, stride, padding, dilation, groups):
+def conv2d_dx(g, w, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the images, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, w)
     blocks = Blocks(shape, w.shape, stride, padding, dilation)
-    dx = np.zeros(shape, dtype)
+    dx = zeros(out, shape, dtype)
     w = np.reshape(w, (groups, len(w) // groups, -1)).astype(dtype, copy=False)
     product = np.multiply if w.shape[1] == 1 else np.matmul         # of a column and a row
     patches_of, part_of = blocks.patches(dtype), blocks.parts(dtype)

@@ -35,29 +35,33 @@ def _work(y, w):
 
 @also_compiled("_convolution", lambda x, w, bias, stride, *how:
                _work(x.shape, w.shape) // math.prod(stride))
-def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, window):
+def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, window, out=None):
     """(the largest of each window of max(convolution, 0), its cell, or that after the last)."""
     z = np.maximum(convolution.conv2d(x, w, bias, stride, padding, dilation, groups), 0)
     cells = pooling.maxima(z, window, window, NO_PADDING)
-    y = pooling.pick(z, cells, window, window, NO_PADDING)
     dead = math.prod(window)
-    return y, np.where(y > 0, cells, dead).astype(np.min_scalar_type(dead))
+    y, chosen = out or (None, np.empty(cells.shape, np.min_scalar_type(dead)))
+    y = pooling.pick(z, cells, window, window, NO_PADDING, out=y)
+    chosen[...] = np.where(y > 0, cells, dead)
+    return y, chosen
 
 
 @also_compiled("_convolution", lambda g, cells, w, *how:
                _work(g.shape, w.shape) * math.prod(how[-1]))
-def conv2d_pooled_dx(g, cells, w, shape, stride, padding, dilation, groups, window):
+def conv2d_pooled_dx(g, cells, w, shape, stride, padding, dilation, groups, window,
+                     out=None):
     """The gradient by the images, of this ``shape``, from that of the pooled result."""
     g = _spread(g, cells, shape, w.shape, stride, padding, dilation, window)
-    return convolution.conv2d_dx(g, w, shape, stride, padding, dilation, groups)
+    return convolution.conv2d_dx(g, w, shape, stride, padding, dilation, groups, out=out)
 
 
 @also_compiled("_convolution", lambda g, cells, x, shape, *how:
                _work(g.shape, shape) * math.prod(how[-1]))
-def conv2d_pooled_dw(g, cells, x, shape, stride, padding, dilation, groups, window):
+def conv2d_pooled_dw(g, cells, x, shape, stride, padding, dilation, groups, window,
+                     out=None):
     """The gradient by the weights, of this ``shape``, from that of the pooled result."""
     g = _spread(g, cells, x.shape, shape, stride, padding, dilation, window)
-    return convolution.conv2d_dw(g, x, shape, stride, padding, dilation, groups)
+    return convolution.conv2d_dw(g, x, shape, stride, padding, dilation, groups, out=out)
 
 
 def _spread(g, cells, x, w, stride, padding, dilation, window):
@@ -86,6 +90,21 @@ def _pooled_dx(g, w, chosen, into, how, window):
 @primitive
 def _pooled_dw(g, x, chosen, into, how, window):
     return conv2d_pooled_dw(g, chosen, x, into, *how, window)
+
+
+def _peaks_into(out, x, w, b, how, window):
+    conv2d_pooled(x, w, b, *how, window, out=out)
+
+
+def _dx_into(out, g, w, chosen, into, how, window):
+    conv2d_pooled_dx(g, chosen, w, into, *how, window, out=out)
+
+
+def _dw_into(out, g, x, chosen, into, how, window):
+    conv2d_pooled_dw(g, chosen, x, into, *how, window, out=out)
+
+
+_peaks.into, _pooled_dx.into, _pooled_dw.into = _peaks_into, _dx_into, _dw_into
 
 
 def conv2d_relu_max_pool2d(x, w, b, how, window):
