@@ -127,6 +127,7 @@ class Compiled:
             return self._record(reach, key)
         self._in_a_row = 0
         link = Link(spec, reach, mode)
+        del reach                               # it holds the arrays, which are in use then
         self._links = [link, *self._links[:LINKS - 1]]
         self._program = Program(self._stages[key], spec.plan)
         return link.run(args, kwargs)

@@ -1,8 +1,8 @@
 """A compiled program and the arrays of one set of objects: reading, running, writing back.
 
-A program is made for places known by path; a link knows the objects. Between calls the program
-owns the arrays that it wrote: it writes over them again, unless somebody holds one, which then
-stays as it is. Who holds what, the reference counts tell.
+A program is made for places known by path; a link knows the objects. It writes over arrays that
+nobody but their place holds, and into its own of earlier calls; one that somebody else holds, or
+a view of it, stays as it is. Who holds what, the reference counts tell.
 """
 
 import sys
@@ -39,7 +39,7 @@ class Link:
     """A `Spec` bound to what `Reach` found."""
 
     def __init__(self, spec, reach, mode=False):
-        self.spec, self.reach, self.mode = spec, reach, mode
+        self.spec, self.mode = spec, mode       # not the reach, which holds arrays of today
         self.paths = list(spec.inputs.values())
         # of each input: what was there last, the array of ours that is there, one that was
         self.last, self.own, self.spare = ([None] * len(self.paths) for _ in range(3))
@@ -47,8 +47,8 @@ class Link:
         self.env = {**reach.env, "same": same, "fits": _fits, "last": self.last,
                     "asarray": np.asarray}
         self.number = {path: k for k, path in enumerate(self.paths)}
-        self.load = self._function("load(args, kwargs)", self._loading())
-        self.store = self._function("store(args, kwargs, out)", self._storing())
+        self.load = self._function("load(args, kwargs)", self._loading(reach))
+        self.store = self._function("store(args, kwargs, out)", self._storing(reach))
         known = ", ".join(f"{s!r}: {s}" for s in sources(spec.template))
         self.known = known and self._function("known(args, kwargs)", ["return {" + known + "}"])
         self.targets = [(self.number[spec.program.outputs[t.output][0]], t.inplace)
@@ -94,7 +94,9 @@ class Link:
         """Where the new value of input ``k`` goes: over the old one, into the one before, or
         into a new array."""
         if inplace:
-            if values[k] is self.own[k] and sys.getrefcount(values[k]) <= HELD:
+            if (values[k] is self.last[k] and values[k].flags.owndata
+                    and values[k].flags.writeable and sys.getrefcount(
+                        values[k]) <= HELD + (values[k] is self.own[k])):
                 return values[k]
         elif self.spare[k] is not None and sys.getrefcount(self.spare[k]) <= SPARE:
             return self.spare[k]
@@ -107,20 +109,20 @@ class Link:
         exec(f"def {head}:\n{body}", self.env)
         return self.env[head.partition("(")[0]]
 
-    def _loading(self):
-        lines = [f"if not ({check}): return None" for check in self.reach.checks]
+    def _loading(self, reach):
+        lines = [f"if not ({check}): return None" for check in reach.checks]
         for k, (v, path) in enumerate(self.spec.inputs.items()):
-            place, self.env[f"s{k}"] = self.reach.slots[path], v
+            place, self.env[f"s{k}"] = reach.slots[path], v
             lines += [f"i{k} = {place.source}", f"if i{k} is not last[{k}]:",
                       f"    if not fits(i{k}, s{k}): return None"]
             if not place.source.startswith(("args", "kwargs")):
                 lines.append(f"    last[{k}] = i{k}")
         return [*lines, f"return [{', '.join(f'i{k}' for k in range(len(self.paths)))}]"]
 
-    def _storing(self):
+    def _storing(self, reach):
         lines = []
         for k, (path, v) in enumerate(self.spec.program.outputs):
-            place = self.reach.slots.get(path) or self.reach.blank.get(path)
+            place = reach.slots.get(path) or reach.blank.get(path)
             if place is None:                                   # what is returned
                 continue
             value = f"out[{k}]"
@@ -131,7 +133,7 @@ class Link:
             lines += self._assignment(place, value, f"p{k}")
         for k, (path, value) in enumerate(self.spec.settings):
             self.env[f"k{k}"] = value
-            lines += self._assignment(self.reach.constants[path][0], f"k{k}", f"q{k}")
+            lines += self._assignment(reach.constants[path][0], f"k{k}", f"q{k}")
         return lines
 
     def _assignment(self, place, value, name):
@@ -157,10 +159,10 @@ def _references():
     """The reference counts of arrays that nobody but a link and its place hold: of a present
     one, and of a spare one."""
     array = np.empty(1)
-    place, last, own, values, spare = [array], [array], [array], [array], [np.empty(1)]
+    place, last, values, spare = [array], [array], [array], [np.empty(1)]
     del array
     counts = sys.getrefcount(values[0]), sys.getrefcount(spare[0])
-    return (*counts, place, last, own)[:2]
+    return (*counts, place, last)[:2]
 
 
 HELD, SPARE = _references()
