@@ -1,8 +1,8 @@
 """A compiled program and the arrays of one set of objects: reading, running, writing back.
 
-A program is made for places known by path; a link knows the objects. It writes over arrays that
-nobody but their place holds, and into its own of earlier calls; one that somebody else holds, or
-a view of it, stays as it is. Who holds what, the reference counts tell.
+A program is made for places known by path; a link knows the objects. It writes over arrays
+that nobody but their place holds, and into its own of earlier calls; one that somebody else
+holds, or a view of it, stays as it is. Who holds what, the reference counts tell.
 """
 
 import sys
