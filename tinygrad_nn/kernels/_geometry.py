@@ -26,6 +26,7 @@ SOURCE = 1 << 17                # bytes that a strip's source should have at mos
 STRIPS = 16                     # there should be at least, for the threads
 LONG = 1 << 10                  # positions that are worth adding up a tile of `dots` for
 TOGETHER = 1 << 19              # bytes of source of several images at most
+NEAR = 1 << 15                  # bytes of pixels under pooled results, for the first cache
 
 
 class Sweep(NamedTuple):
@@ -128,7 +129,7 @@ def forward(x, w, stride, padding, dilation, groups, size, window=(1, 1), summed
 
 
 @functools.lru_cache(256)
-def backward(x, w, stride, padding, dilation, groups, size, window=(1, 1)):
+def backward(x, w, stride, padding, dilation, groups, size):
     """The same of the gradient by the images, for each phase of them that a weight meets:
     [(the numbers of these weights, (sweep, phases, offsets))]."""
     batch, channels, *image = x
@@ -148,7 +149,7 @@ def backward(x, w, stride, padding, dilation, groups, size, window=(1, 1)):
                 left=int(most[1]) - first[1], down=1, along=1, rows=count[0],
                 columns=count[1], out_height=image[0], out_width=image[1],
                 start_row=start[0], start_column=start[1], step_row=stride[0],
-                step_column=stride[1], pool_rows=window[0], pool_columns=window[1])))
+                step_column=stride[1], pool_rows=1, pool_columns=1)))
     return found
 
 
@@ -159,3 +160,87 @@ def _reached(phase, size, stride, padding):
     first = max(0, -(-before // stride))
     start = first * stride - before
     return first, max(0, -(-(size - start) // stride)), start
+
+
+class Cells(NamedTuple):
+    """The images' part in the gradient behind max pooling: pixels with their channels side by
+    side, in strips, and the window of them that each pooled result depends on."""
+
+    groups: int
+    channels: int
+    filters: int
+    height: int
+    width: int
+    top: int                    # rows of zeros before the image
+    left: int
+    rows: int                   # of pooled results
+    columns: int
+    dead: int                   # the number of cells
+    by_two: bool                # 2 x 2 cells
+    down: int                   # rows of the image from one window to the next
+    reach: int                  # from the first row of a window to the last
+    pixel: int                  # numbers from one pixel of a strip to the next
+    pitch: int                  # pixels in a row of a strip
+    strip: int                  # rows in a strip: pooled ones, or those of the images
+    tall: int                   # rows of the image, with zeros around, that it needs at most
+    strips: int
+
+    def numbers(self, lanes, listed):
+        """In the scratch memory: pixels, a vector, and for each listed result two."""
+        return whole(self.tall * self.pitch * self.pixel + lanes, lanes) + 2 * (listed + 1)
+
+
+@functools.lru_cache(256)
+def cells(x, w, stride, padding, dilation, groups, window, size, lanes, by_images):
+    """(cells, places of the windows, of their cells, of the vectors in a window, and of the
+    weights in these vectors), of convolution of images ``x`` with kernels ``w``, then pooling.
+
+    ``by_images``: for the gradient by the images, where pixels are whole vectors, so that no
+    vector reaches into the next one; otherwise for that by the weights.
+    """
+    _, channels, *image = x
+    results = extents(image, w[2:], stride, padding, dilation)
+    rows, columns = (n // k for n, k in zip(results, window, strict=True))
+    (down, reach), (along, wide) = (
+        (k * s, (k - 1) * s + (n - 1) * d)
+        for k, s, n, d in zip(window, stride, w[2:], dilation, strict=True))
+    (top, _), (left, _) = padding
+    pixel, pitch = w[1], (columns - 1) * along + wide + 1
+    if by_images:
+        pixel, pitch = whole(pixel, lanes), max(pitch, left + image[1])
+    fitting = NEAR // (pitch * pixel * size)
+    if by_images:
+        strip = _equal(image[0], max(fitting - 2 * reach, 4 * (reach + 1)))
+        tall = min(strip + 2 * reach + down, max(top + image[0], (rows - 1) * down + reach + 1))
+        listed = min(rows, (strip + reach) // down + 2)
+    else:
+        strip = _equal(rows, max((fitting - reach) // down, -(-reach // down), 1))
+        tall, listed = (strip - 1) * down + reach + 1, strip
+    found = Cells(groups, channels // groups, w[0] // groups, *image, top, left, rows, columns,
+                  window[0] * window[1], window == (2, 2), down, reach, pixel, pitch, strip,
+                  tall, -(-(image[0] if by_images else rows) // strip))
+    bases = np.add.outer(np.arange(listed) * (down * pitch), np.arange(columns) * along)
+    jumps = np.add.outer(np.arange(window[0]) * (stride[0] * pitch),
+                         np.arange(window[1]) * stride[1])
+    return (found, (bases.ravel() * pixel).astype(np.int32),
+            np.append(jumps.ravel() * pixel, 0).astype(np.int32),
+            *_vectors(w, dilation, pixel, pitch, lanes))
+
+
+def _equal(rows, most):
+    """Rows in strips of at most so many, of about equal height."""
+    return -(-rows // -(-rows // min(most, rows)))
+
+
+def _vectors(w, dilation, pixel, pitch, lanes):
+    """(the places of the vectors that cover a window, from its first pixel on; the places in
+    these vectors of the weights, channel by channel)"""
+    channels, i, j = np.indices(w[1:]).reshape(3, -1)
+    row, place = i, j * pixel + channels                # neighbours share vectors
+    starts, length = np.arange(w[2]) * (dilation[0] * pitch), w[3] * pixel
+    if dilation[1] > 1:
+        row, place, length = i * w[3] + j, channels, pixel
+        starts = np.add.outer(starts, np.arange(w[3]) * dilation[1]).ravel()
+    of_a_row = np.arange(0, length, lanes)
+    shifts = np.add.outer(starts * pixel, of_a_row).ravel()
+    return shifts, row * (len(of_a_row) * lanes) + place

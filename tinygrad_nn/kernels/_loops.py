@@ -17,7 +17,6 @@ from ._numba import (
     dots,
     lanes,
     narrow_tile,
-    pairs,
     row,
     take,
     tile,
@@ -68,62 +67,21 @@ def gather(x, n, group, first, s, phases, out, out_at):
 
 
 @compiled
-def unpool(g, chosen, at, low, high, first, stop, s, wide, out, out_at, left):
-    """Gradients of pooled rows ``low`` to ``high`` at the cells that they came from: on rows of
-    length s.pitch, of which 0 to ``stop`` are there, row ``first`` being 0, column 0 ``left``.
-
-    The place must hold zeros. What came from no cell becomes a zero at the first one's.
-    """
-    dead = s.pool_rows * s.pool_columns
-    for r in range(low, high):
-        for c in range(wide):
-            i = np.uintp(at + r * wide + c)
-            cell = np.int64(chosen[i])
-            value = g[i] if cell < dead else out.dtype.type(0)
-            cell = cell if cell < dead else 0
-            if s.pool_columns == 2:                         # a division is dear
-                down, along = cell >> 1, cell & 1
-            else:
-                down, along = cell // s.pool_columns, cell % s.pool_columns
-            h = r * s.pool_rows + down - first
-            w = c * s.pool_columns + along + left
-            if 0 <= h < stop and 0 <= w < s.pitch:
-                out[np.uintp(out_at + h * s.pitch + w)] = value
-
-
-@compiled
-def gather_pooled(g, chosen, n, group, first, s, out):
-    """The same as `gather`, of gradients behind max pooling, without a phase."""
-    rows = s.strip + s.halo
-    tall, wide, start = s.height // s.pool_rows, s.width // s.pool_columns, first - s.top
-    low = max(0, start // s.pool_rows)
-    high = min(tall, (start + rows + s.pool_rows - 1) // s.pool_rows)
-    for channel in range(s.channels):
-        at = channel * rows * s.pitch
-        fill(out, at, at + rows * s.pitch)
-        plane = (n * s.groups + group) * s.channels + channel
-        unpool(g, chosen, plane * tall * wide, low, high, start, rows, s, wide, out, at, s.left)
-
-
-@compiled
 def crest(sums, sums_at, term, y, chosen, at, rows, s):
     """The largest of each window of ``max(sums + term, 0)``, and its cell: that after the last
     one where it is 0, since nothing comes from there."""
     wide, dead = s.out_width // s.pool_columns, s.pool_rows * s.pool_columns
     zero = y.dtype.type(0)
     for _ in range(rows // s.pool_rows):
-        if s.pool_rows == 2 and s.pool_columns == 2:
-            pairs(y, at, chosen, at, sums, sums_at, s.pitch, term, wide)
-        else:
-            for c in range(wide):
-                best, cell = y.dtype.type(-np.inf), 0
-                for i in range(s.pool_rows):
-                    for j in range(s.pool_columns):
-                        here = sums_at + i * s.pitch + c * s.pool_columns + j
-                        value = sums[np.uintp(here)] + term
-                        if value > best or value != value:
-                            best, cell = value, i * s.pool_columns + j
-                y[np.uintp(at + c)], chosen[np.uintp(at + c)] = best, cell
+        for c in range(wide):
+            best, cell = y.dtype.type(-np.inf), 0
+            for i in range(s.pool_rows):
+                for j in range(s.pool_columns):
+                    here = sums_at + i * s.pitch + c * s.pool_columns + j
+                    value = sums[np.uintp(here)] + term
+                    if value > best or value != value:
+                        best, cell = value, i * s.pool_columns + j
+            y[np.uintp(at + c)], chosen[np.uintp(at + c)] = best, cell
         for c in range(at, at + wide):
             value, cell = y[np.uintp(c)], chosen[np.uintp(c)]
             chosen[np.uintp(c)] = cell if value > 0 else dead
@@ -146,10 +104,10 @@ def scatter(sums, sums_at, term, y, y_at, rows, s):
 
 
 @compiled
-def correlate(x, x_cells, batch, w, bias, y, y_cells, s, phases, offsets, scratch, counter):
+def correlate(x, batch, w, bias, y, y_cells, s, phases, offsets, scratch, counter):
     """The sums of a sweep; ``w``: (groups, filters / TILE_ROWS, offsets, TILE_ROWS).
 
-    ``x_cells``: not empty where ``x`` lies behind max pooling; ``y_cells``: where ``y`` is to.
+    ``y_cells``: not empty where max pooling follows.
     """
     width, count = lanes(scratch), len(offsets)
     wide = TILE_VECTORS * width
@@ -166,10 +124,7 @@ def correlate(x, x_cells, batch, w, bias, y, y_cells, s, phases, offsets, scratc
         rows = min(s.strip, s.rows - first)
         positions = whole((rows - 1) * s.pitch + s.columns, width)
         for group in range(s.groups):
-            if len(x_cells):
-                gather_pooled(x, x_cells, n, group, first, s, scratch)
-            else:
-                gather(x, n, group, first, s, phases, scratch, 0)
+            gather(x, n, group, first, s, phases, scratch, 0)
             for block in range(blocks):
                 weights = (group * blocks + block) * count * TILE_ROWS
                 p = 0
@@ -206,13 +161,12 @@ def lay_out(g, plane, first, rows, s, out, at, step):
 
 
 @compiled
-def weigh(g, g_cells, x, batch, parts, shares, s, phases, offsets, scratch, counter):
+def weigh(g, x, batch, parts, shares, s, phases, offsets, scratch, counter):
     """The gradient by the weights, ``parts`` (n, groups, filters, offsets), the last two in
     whole tiles, to be added up.
 
     Part t is of its share of strips, whichever thread they fall to, so that the sum is the same
-    each time; the filters of a part may be ``shares`` items of work. ``g_cells``: not empty
-    where ``g`` lies behind max pooling.
+    each time; the filters of a part may be ``shares`` items of work.
     """
     width = lanes(scratch)
     parts_count, _, filters, columns = parts.shape
@@ -224,7 +178,6 @@ def weigh(g, g_cells, x, batch, parts, shares, s, phases, offsets, scratch, coun
     strips = (s.rows + s.strip - 1) // s.strip
     items = (batch + s.together - 1) // s.together * strips
     blocks = filters // DOT_ROWS
-    tall, wide = s.out_height // s.pool_rows, s.out_width // s.pool_columns
     while True:
         work = take(counter, 0)
         if work >= parts_count * shares:
@@ -241,13 +194,7 @@ def weigh(g, g_cells, x, batch, parts, shares, s, phases, offsets, scratch, coun
                     for f in range(low, min(high, s.filters)):
                         image = ((n + m) * s.groups + group) * s.filters + f
                         at = gradients + (f * s.together + m) * step
-                        if len(g_cells):
-                            fill(scratch, at, at + step)
-                            unpool(g, g_cells, image * tall * wide, first // s.pool_rows,
-                                   (first + rows) // s.pool_rows, first, rows, s, wide, scratch,
-                                   at, 0)
-                        else:
-                            lay_out(g, image, first, rows, s, scratch, at, step)
+                        lay_out(g, image, first, rows, s, scratch, at, step)
                 # The zeros at the end of g meet what is behind a plane: no leftovers there.
                 fill(scratch, length, gradients)
                 if times < s.together:

@@ -273,12 +273,23 @@ def row(typing, out, out_at, x, x_at, count, term):
     return signature, write
 
 
+def largest(b, cells, kind):
+    """(the largest of vectors, its number in them as a vector of this kind).
+
+    Of equal numbers the first is taken, and a nan is larger than all, the last of several.
+    """
+    best, number = cells[0], ir.Constant(kind, [0] * kind.count)
+    for k, value in enumerate(cells[1:], 1):
+        larger = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
+        best = b.select(larger, value, best)
+        number = b.select(larger, ir.Constant(kind, [k] * kind.count), number)
+    return best, number
+
+
 @intrinsic
 def pairs(typing, y, y_at, chosen, at, x, x_at, pitch, term, count):
     """The largest of each 2 x 2 numbers of two rows, ``count`` of them side by side: the values
-    of ``x + term`` into ``y``, the numbers of the cells into ``chosen``.
-
-    Of equal numbers the first is taken, and a nan is larger than all, the last of several.
+    of ``x + term`` into ``y``, the numbers of the cells into ``chosen``. Ties: `largest`.
     """
     i64 = types.int64
     signature = types.void(y, i64, chosen, i64, x, i64, i64, x.dtype, i64)
@@ -297,12 +308,7 @@ def pairs(typing, y, y_at, chosen, at, x, x_at, pitch, term, count):
                 here = v.step(source, b.add(start, b.mul(args[6], ir.Constant(INDEX, r))))
                 both = [v.load_some(v.step(here, k * v.lanes), masks[k]) for k in range(2)]
                 cells += [b.fadd(b.shuffle_vector(*both, half), term) for half in halves]
-            best, cell = cells[0], ir.Constant(byte, [0] * v.lanes)
-            for k, value in enumerate(cells[1:], 1):
-                larger = b.or_(b.fcmp_ordered(">", value, best),
-                               b.fcmp_unordered("uno", value, value))
-                best = b.select(larger, value, best)
-                cell = b.select(larger, ir.Constant(byte, [k] * v.lanes), cell)
+            best, cell = largest(b, cells, byte)
             mask = v.mask(i, args[8])
             v.store_some(best, v.step(values, i), mask)
             v.store_some(cell, v.step(numbers, i), mask)
