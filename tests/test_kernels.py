@@ -77,7 +77,7 @@ def problems(draw, dtypes=(np.float32, np.float64)):
 def changed(module, **values):
     """Other constants for a while; what was computed from them is forgotten."""
     old = {name: getattr(module, name) for name in values}
-    caches = geometry.forward, geometry.backward, geometry.cells, threads._helpers
+    caches = geometry.forward, geometry.backward, geometry.cells, threads._team
     try:
         for name, value in values.items():
             setattr(module, name, value)

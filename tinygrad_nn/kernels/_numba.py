@@ -14,6 +14,7 @@ its name.
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numba
@@ -180,6 +181,18 @@ def take(typing, counter, at):
         data = context.make_array(signature.args[0])(context, b, args[0]).data
         return b.atomic_rmw("add", b.gep(data, [args[1]]), ir.Constant(INDEX, 1), "monotonic")
     return types.int64(counter, types.int64), write
+
+
+@intrinsic
+def give_way(typing):
+    """Let another thread have the processor if one wants it."""
+    def write(context, b, signature, args):
+        name = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+        call = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(ir.IntType(32), []), name)
+        b.call(call, [])
+        return context.get_dummy_value()
+    return types.void(), write
 
 
 def _tile(vectors):

@@ -1,8 +1,12 @@
-"""Work for several threads of our own, which wait without spinning. Knows nothing of kernels.
+"""Work for several threads of our own. Knows nothing of kernels.
 
 A compiled function lets go of the interpreter's lock and takes items of work until there are
 none, so one call a thread is enough, and a thread that starts late (its processor is busy with
 something else) finds less to do, or nothing: then nobody waits for it.
+
+Waking a thread takes as long as a small kernel (50 to 100 us where processors are virtual), so
+one that has finished looks out for the next work for `LOOKS` times, without the interpreter's
+lock and giving way to whoever wants its processor, before it sleeps.
 
 Rejected: numba's own threads. Its OpenMP layer spins between calls (with a second process on
 one of two cores a training step took 2.5 ms in place of 0.65, and up to 32), its own layer
@@ -12,11 +16,14 @@ aborts when two Python threads call it.
 import functools
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 import numpy as np
 
+from ._numba import compiled, give_way
+
 KEPT = 1 << 24                  # bytes of scratch memory that a thread keeps
+LOOKS = 500                     # of 0.3 us each
 _own = threading.local()
 
 
@@ -32,13 +39,92 @@ def count():
     return min([most, *(int(n) for n in asked if n.isdigit() and int(n))])
 
 
+class Team:
+    """Helpers that work for one thread at a time.
+
+    ``cells``: the counter that items are taken by, then for each helper whether it is done.
+    These are only looked at to lose no time; what counts are the tokens in ``done``.
+    """
+
+    def __init__(self, helpers):
+        self.free = threading.Lock()
+        self.cells = np.zeros(1 + helpers, np.int64)
+        self.jobs, self.done = SimpleQueue(), SimpleQueue()
+        for i in range(helpers):
+            threading.Thread(target=self._help, args=(1 + i,), daemon=True,
+                             name="tinygrad_nn").start()
+
+    def _help(self, me):
+        while True:
+            _look_out(self.cells, me)
+            job, error = self.jobs.get(), None
+            try:
+                job()
+            except BaseException as caught:
+                error = caught
+            del job
+            self.done.put(error)
+
+    def run(self, work, helpers):
+        """``work()`` here and in so many helpers, until all have returned."""
+        started = 0
+        self.cells.fill(0)
+        try:
+            for _ in range(helpers):
+                self.jobs.put(work)
+                started += 1
+            work()
+        finally:
+            try:
+                errors = self._wait(started)
+            except BaseException:                   # somebody may still be counting in cells
+                _team.cache_clear()
+                raise
+            self.cells.fill(0)
+        for error in errors:
+            raise error
+
+    def _wait(self, started):
+        """Until all that have begun are done; their errors."""
+        try:
+            for _ in range(started):
+                self.jobs.get_nowait()
+                started -= 1
+        except Empty:
+            _look_for(self.cells, started)
+        return [e for e in (self.done.get() for _ in range(started)) if e is not None]
+
+
+@compiled
+def _look_out(cells, me):
+    """A helper is done and looks out for the first item to be taken of the next work. That is
+    when the interpreter's lock is free, for which one might have to sleep."""
+    cells[me] = 1
+    looks = 0
+    while cells[0] > 0 and looks < LOOKS:           # the work that is done
+        give_way()
+        looks += 1
+    while cells[0] == 0 and looks < LOOKS:
+        give_way()
+        looks += 1
+
+
+@compiled
+def _look_for(cells, helpers):
+    """Until so many helpers are done, or for some time."""
+    for _ in range(LOOKS):
+        if cells[1:].sum() >= helpers:
+            return
+        give_way()
+
+
 @functools.cache
-def _helpers():
-    return ThreadPoolExecutor(max(count() - 1, 1), "tinygrad_nn")
+def _team():
+    return Team(count() - 1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.cache_clear)    # a child has no threads
+    os.register_at_fork(after_in_child=_team.cache_clear)       # a child has no threads
 
 
 def scratch(size, dtype, use=""):
@@ -67,14 +153,11 @@ def run(kernel, threads, size, dtype, *args):
 
     ``counter``: one integer, from 0 on, for `take`; ``size``: of the scratch memory.
     """
-    counter = np.zeros(1, np.int64)
-
-    def work():
-        kernel(*args, scratch(size, dtype), counter)
-    helpers = [_helpers().submit(work) for _ in range(min(threads, count()) - 1)]
+    helpers, team = min(threads, count()) - 1, _team()
+    if helpers < 1 or not team.free.acquire(blocking=False):    # at work for another thread
+        kernel(*args, scratch(size, dtype), np.zeros(1, np.int64))
+        return
     try:
-        work()
+        team.run(lambda: kernel(*args, scratch(size, dtype), team.cells), helpers)
     finally:
-        late = [h for h in helpers if not h.cancel()]
-        for h in late:
-            h.result()
+        team.free.release()
