@@ -5,8 +5,7 @@ none, so one call a thread is enough, and a thread that starts late (its process
 something else) finds less to do, or nothing: then nobody waits for it.
 
 Waking a thread takes as long as a small kernel (50 to 100 us where processors are virtual), so
-one that has finished looks out for the next work for `LOOKS` times, without the interpreter's
-lock and giving way to whoever wants its processor, before it sleeps.
+one that has finished looks out for the next work for a while (`_looks`), before it sleeps.
 
 Rejected: numba's own threads. Its OpenMP layer spins between calls (with a second process on
 one of two cores a training step took 2.5 ms in place of 0.65, and up to 32), its own layer
@@ -20,10 +19,7 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
-from ._numba import compiled, give_way
-
 KEPT = 1 << 24                  # bytes of scratch memory that a thread keeps
-LOOKS = 500                     # of 0.3 us each
 _own = threading.local()
 
 
@@ -47,6 +43,8 @@ class Team:
     """
 
     def __init__(self, helpers):
+        from . import _looks                        # needs numba, as does whoever calls `run`
+        self.looks = _looks
         self.free = threading.Lock()
         self.cells = np.zeros(1 + helpers, np.int64)
         self.jobs, self.done = SimpleQueue(), SimpleQueue()
@@ -56,7 +54,7 @@ class Team:
 
     def _help(self, me):
         while True:
-            _look_out(self.cells, me)
+            self.looks.look_out(self.cells, me)
             job, error = self.jobs.get(), None
             try:
                 job()
@@ -91,31 +89,8 @@ class Team:
                 self.jobs.get_nowait()
                 started -= 1
         except Empty:
-            _look_for(self.cells, started)
+            self.looks.look_for(self.cells, started)
         return [e for e in (self.done.get() for _ in range(started)) if e is not None]
-
-
-@compiled
-def _look_out(cells, me):
-    """A helper is done and looks out for the first item to be taken of the next work. That is
-    when the interpreter's lock is free, for which one might have to sleep."""
-    cells[me] = 1
-    looks = 0
-    while cells[0] > 0 and looks < LOOKS:           # the work that is done
-        give_way()
-        looks += 1
-    while cells[0] == 0 and looks < LOOKS:
-        give_way()
-        looks += 1
-
-
-@compiled
-def _look_for(cells, helpers):
-    """Until so many helpers are done, or for some time."""
-    for _ in range(LOOKS):
-        if cells[1:].sum() >= helpers:
-            return
-        give_way()
 
 
 @functools.cache
