@@ -33,6 +33,20 @@ def whole(number, of):
 
 
 @compiled
+def next_item(counter, items):
+    """The number of an item of work that nobody has taken, or ``items`` when there is none.
+
+    Half of the threads take from the end on, so that with two each has the same images from
+    kernel to kernel, which its own cache may still hold.
+    """
+    if take(counter, 0) >= items:
+        return items
+    if len(counter) > 3:
+        return items - 1 - take(counter, 2)
+    return take(counter, 1)
+
+
+@compiled
 def fill(out, at, stop):
     """Zeros."""
     for i in range(at, stop):
@@ -117,8 +131,8 @@ def correlate(x, batch, w, bias, y, y_cells, s, phases, offsets, scratch, counte
     strips = (s.rows + s.strip - 1) // s.strip
     blocks = (s.filters + TILE_ROWS - 1) // TILE_ROWS
     while True:
-        item = take(counter, 0)
-        if item >= batch * strips:
+        item = next_item(counter, batch * strips)
+        if item == batch * strips:
             return
         n, first = item // strips, item % strips * s.strip
         rows = min(s.strip, s.rows - first)
@@ -179,8 +193,8 @@ def weigh(g, x, batch, parts, shares, s, phases, offsets, scratch, counter):
     items = (batch + s.together - 1) // s.together * strips
     blocks = filters // DOT_ROWS
     while True:
-        work = take(counter, 0)
-        if work >= parts_count * shares:
+        work = next_item(counter, parts_count * shares)
+        if work == parts_count * shares:
             return
         t, share = work // shares, work % shares
         low = share * blocks // shares * DOT_ROWS

@@ -5,7 +5,8 @@ A window's cells are numbered row by row. What lies outside of the image is neve
 
 import numpy as np
 
-from ._numba import compiled, pairs, take
+from ._loops import next_item
+from ._numba import compiled, pairs
 
 
 @compiled
@@ -23,8 +24,8 @@ def maxima(x, chosen, planes, s, scratch, counter):
                 and s.top == s.left == 0)
     least, zero = x.dtype.type(-np.inf), x.dtype.type(0)
     while True:
-        n = take(counter, 0)
-        if n >= planes:
+        n = next_item(counter, planes)
+        if n == planes:
             return
         at = n * s.rows * s.columns
         if by_pairs:
@@ -61,8 +62,8 @@ def pick(x, chosen, y, planes, s, scratch, counter):
     """The value of the chosen cell of each window; zero where there is no such cell."""
     cells = s.kernel_rows * s.kernel_columns
     while True:
-        n = take(counter, 0)
-        if n >= planes:
+        n = next_item(counter, planes)
+        if n == planes:
             return
         at = n * s.rows * s.columns
         for r in range(s.rows):
@@ -79,8 +80,8 @@ def put(g, chosen, dx, planes, s, scratch, counter):
     """Add ``g`` at the chosen cell of each window, to zeros; nowhere if there is no such."""
     cells = s.kernel_rows * s.kernel_columns
     while True:
-        n = take(counter, 0)
-        if n >= planes:
+        n = next_item(counter, planes)
+        if n == planes:
             return
         at = n * s.rows * s.columns
         for r in range(s.rows):

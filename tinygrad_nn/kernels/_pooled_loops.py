@@ -8,8 +8,8 @@ windows. There a pixel's channels lie side by side, and a window's rows of them 
 
 import numpy as np
 
-from ._loops import fill, gather, whole
-from ._numba import compiled, lanes, take
+from ._loops import fill, gather, next_item, whole
+from ._numba import compiled, lanes
 from ._pooled_tiles import (
     PEAKS,
     peaks_1,
@@ -45,8 +45,8 @@ def crests(x, batch, w, bias, y, cells, s, phases, offsets, scratch, counter):
     blocks = (s.filters + width - 1) // width
     tiles = (wide + PEAKS - 1) // PEAKS
     while True:
-        item = take(counter, 0)
-        if item >= batch * strips:
+        item = next_item(counter, batch * strips)
+        if item == batch * strips:
             return
         n, first = item // strips, item % strips * s.strip
         rows = min(s.strip, s.rows - first) // 2
@@ -153,8 +153,8 @@ def weigh_cells(g, cells, x, batch, parts, shares, s, bases, jumps, shifts, scra
     places_at = (list_at + len(bases) + 1) * (len(places) // len(scratch))
     strips = (s.rows + s.strip - 1) // s.strip
     while True:
-        work = take(counter, 0)
-        if work >= parts_count * shares:
+        work = next_item(counter, parts_count * shares)
+        if work == parts_count * shares:
             return
         t, share = work // shares, work % shares
         filters = range(share * s.filters // shares, (share + 1) * s.filters // shares)
@@ -196,8 +196,8 @@ def spread_cells(g, cells, batch, w, dx, s, bases, jumps, shifts, scratch, count
     places_at = (list_at + len(bases) + 1) * (len(places) // len(scratch))
     strips = (s.height + s.strip - 1) // s.strip
     while True:
-        item = take(counter, 0)
-        if item >= batch * strips:
+        item = next_item(counter, batch * strips)
+        if item == batch * strips:
             return
         n, first = item // strips, item % strips * s.strip
         stop = min(first + s.strip, s.height)

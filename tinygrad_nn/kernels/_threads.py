@@ -38,59 +38,69 @@ def count():
 class Team:
     """Helpers that work for one thread at a time.
 
-    ``cells``: the counter that items are taken by, then for each helper whether it is done.
-    These are only looked at to lose no time; what counts are the tokens in ``done``.
+    ``counter`` is that of `run`; ``ended``, for each helper whether it is done, is only looked
+    at to lose no time: what counts are the tokens in ``done``.
     """
 
     def __init__(self, helpers):
-        from . import _looks                        # needs numba, as does whoever calls `run`
+        from . import _looks            # needs numba, as does whoever calls `run`
+
         self.looks = _looks
         self.free = threading.Lock()
-        self.cells = np.zeros(1 + helpers, np.int64)
+        self.counter, self.ended = np.zeros(4, np.int64), np.zeros(helpers, np.int64)
         self.jobs, self.done = SimpleQueue(), SimpleQueue()
         for i in range(helpers):
-            threading.Thread(target=self._help, args=(1 + i,), daemon=True,
+            threading.Thread(target=self._help, args=(i,), daemon=True,
                              name="tinygrad_nn").start()
 
     def _help(self, me):
+        worked = False
         while True:
-            self.looks.look_out(self.cells, me)
-            job, error = self.jobs.get(), None
-            try:
-                job()
-            except BaseException as caught:
-                error = caught
-            del job
-            self.done.put(error)
+            self.looks.look_out(self.counter, self.ended, me, worked)
+            work, error = _taken(self.jobs.get()), None
+            worked = work is not None
+            if worked:
+                try:
+                    work(self.counter[:3 + (me + 1) % 2])
+                except BaseException as caught:
+                    error = caught
+                del work
+                self.done.put(error)
 
     def run(self, work, helpers):
-        """``work()`` here and in so many helpers, until all have returned."""
-        started = 0
-        self.cells.fill(0)
+        """``work(counter)`` here and in so many helpers, until all have returned; helpers that
+        are late have nothing to do, and look out for the next work."""
+        self.counter.fill(0)
+        self.ended.fill(0)
+        jobs = [[work] for _ in range(helpers)]
         try:
-            for _ in range(helpers):
-                self.jobs.put(work)
-                started += 1
-            work()
+            for job in jobs:
+                self.jobs.put(job)
+            work(self.counter[:3])
         finally:
             try:
-                errors = self._wait(started)
-            except BaseException:                   # somebody may still be counting in cells
+                errors = self._wait(sum(_taken(job) is None for job in jobs))
+            except BaseException:                   # somebody may still be counting
                 _team.cache_clear()
                 raise
-            self.cells.fill(0)
+            self.counter.fill(0)
         for error in errors:
             raise error
 
-    def _wait(self, started):
-        """Until all that have begun are done; their errors."""
-        try:
-            for _ in range(started):
-                self.jobs.get_nowait()
-                started -= 1
-        except Empty:
-            self.looks.look_for(self.cells, started)
-        return [e for e in (self.done.get() for _ in range(started)) if e is not None]
+    def _wait(self, helpers):
+        """Until so many are done; their errors."""
+        if helpers:
+            self.looks.look_for(self.ended, helpers)
+        found = [self.done.get() for _ in range(helpers)]
+        return [error for error in found if error is not None]
+
+
+def _taken(job):
+    """What is in a list of one, for the first who takes it out; then None."""
+    try:
+        return job.pop()
+    except IndexError:
+        return None
 
 
 @functools.cache
@@ -126,13 +136,14 @@ def zeros(out, shape, dtype):
 def run(kernel, threads, size, dtype, *args):
     """``kernel(*args, scratch memory, counter)`` in so many threads, until all have returned.
 
-    ``counter``: one integer, from 0 on, for `take`; ``size``: of the scratch memory.
+    ``size``: of the scratch memory; ``counter``: three integers, from 0 on, for `take` and
+    `next_item`, and in threads that take items from the end a fourth.
     """
     helpers, team = min(threads, count()) - 1, _team()
     if helpers < 1 or not team.free.acquire(blocking=False):    # at work for another thread
-        kernel(*args, scratch(size, dtype), np.zeros(1, np.int64))
+        kernel(*args, scratch(size, dtype), np.zeros(3, np.int64))
         return
     try:
-        team.run(lambda: kernel(*args, scratch(size, dtype), team.cells), helpers)
+        team.run(lambda counter: kernel(*args, scratch(size, dtype), counter), helpers)
     finally:
         team.free.release()
