@@ -15,7 +15,7 @@ aborts when two Python threads call it.
 import functools
 import os
 import threading
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Team:
     """
 
     def __init__(self, helpers):
-        from . import _looks            # needs numba, as does whoever calls `run`
+        from . import _looks  # needs numba, as does whoever calls `run`
 
         self.looks = _looks
         self.free = threading.Lock()
