@@ -25,6 +25,7 @@ FLOORS = [  # from the bottom; a file may import from floors below its own
     ["_modes"],
     ["_graph"],
     ["_tensor", "_dual", "_symbol"],
+    ["_later"],
     ["_transforms"],
     ["_custom"],
     ["_differences"],

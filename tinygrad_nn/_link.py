@@ -1,14 +1,13 @@
 """A compiled program and the arrays of one set of objects: reading, running, writing back.
 
 A program is made for places known by path; a link knows the objects. It writes over arrays
-that nobody but their place holds, and into its own of earlier calls; one that somebody else
-holds, or a view of it, stays as it is. Who holds what, the reference counts tell.
+that nobody but their place holds, and into those that it wrote in earlier calls; what somebody
+else holds, or a view of it, stays as it is. Who holds what, the reference counts tell.
 """
-
-import sys
 
 import numpy as np
 
+from ._later import alone
 from ._reach import same
 from ._record import filled, sources
 from ._symbol import Var
@@ -94,11 +93,10 @@ class Link:
         """Where the new value of input ``k`` goes: over the old one, into the one before, or
         into a new array."""
         if inplace:
-            if (values[k] is self.last[k] and values[k].flags.owndata
-                    and values[k].flags.writeable and sys.getrefcount(
-                        values[k]) <= HELD + (values[k] is self.own[k])):
+            others = 2 + (values[k] is self.own[k])             # its place and `last`
+            if values[k] is self.last[k] and alone(values, k, others):
                 return values[k]
-        elif self.spare[k] is not None and sys.getrefcount(self.spare[k]) <= SPARE:
+        elif self.spare[k] is not None and alone(self.spare, k):
             return self.spare[k]
         return np.empty_like(values[k])
 
@@ -153,16 +151,3 @@ def _fits(value, v):
         return isinstance(value, np.random.Generator)
     return (isinstance(value, (np.ndarray, np.generic)) and value.shape == v.shape
             and value.dtype == v.dtype and value.strides == (v.strides or ()))
-
-
-def _references():
-    """The reference counts of arrays that nobody but a link and its place hold: of a present
-    one, and of a spare one."""
-    array = np.empty(1)
-    place, last, values, spare = [array], [array], [array], [np.empty(1)]
-    del array
-    counts = sys.getrefcount(values[0]), sys.getrefcount(spare[0])
-    return (*counts, place, last)[:2]
-
-
-HELD, SPARE = _references()

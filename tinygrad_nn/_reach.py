@@ -149,6 +149,10 @@ class Reach:
         for undo in self.undo:
             undo()
 
+    def forget(self):
+        """Let go of all that was found."""
+        vars(self).clear()
+
     def bind(self, value):
         """The name of this very object in the sources."""
         if id(value) not in self.bound:

@@ -1,7 +1,8 @@
 """Recording a call: Symbols take the places of arrays, the call runs, what it did is a program.
 
 All that the function can reach (`_reach`) is put back afterwards, with the values that the call
-left there; if it raises, as it was before.
+left there; if it raises, as it was before. What can wait (`_later`) is computed last, when
+nothing can fail and this holds no array any more.
 """
 
 from contextvars import ContextVar
@@ -12,9 +13,10 @@ import numpy as np
 from ._core import traced
 from ._errors import GraphError
 from ._graph import COMPILED, Node, guarded
+from ._later import Later
 from ._program import Program, uses
 from ._reach import PLAIN, Reach, same
-from ._symbol import Draws, Equation, Symbol, Trace, Var, mapped
+from ._symbol import Draws, Equation, Symbol, Trace, Var, mapped, valued
 from ._tensor import Tensor, new
 from ._transforms import CONTAINERS, tree_map
 
@@ -25,9 +27,10 @@ recording_now = ContextVar("recording_now", default=False)
 class Recording:
     """One recorded call of what a `Reach` was made for.
 
-    ``program``; ``result``: what the call returned, ``template``: the same with a `Leaf` for
-    each array; ``settings``: [(path, value)] of constants other than numbers that the call
-    changed; ``strange``: a path where it put an array and where there was none before.
+    It uses the Reach up. ``program``; ``result``: what the call returned, ``template``: the
+    same with a `Leaf` for each array; ``settings``: [(path, value)] of constants other than
+    numbers that the call changed; ``strange``: a path where it put an array and where there was
+    none before.
     """
 
     def __init__(self, function, reach):
@@ -38,22 +41,25 @@ class Recording:
             for path, place in reach.slots.items():
                 self.inputs[path] = self.trace.stand_in(place.get())
                 place.set(self.inputs[path])
-            result = function(*reach.args.get(), **reach.kwargs.get())
-            self.template = self._template(result)
+            self.template = self._template(function(*reach.args.get(), **reach.kwargs.get()))
             after = Reach(function, reach.args.get(), reach.kwargs.get(), reach.names)
             _refuse_graphs(after)
             updates = self._updates(after)
             self.settings = self._settings(after)
+            self.program = self._program(updates)
         except BaseException:
             reach.restore()
             raise
         finally:
             recording_now.reset(token)
             self.trace.open = False
-        self._put_back(after)
-        self.program = self._program(updates)
-        self.result = filled(self.template, [_plain(v) for v in self.outputs], self.known)
-        del self.inputs, self.outputs, self.known, self.trace, self.reach   # they hold arrays
+        waiting = self._put_back(after)
+        self.result = filled(self.template, [valued(v) for v in self.outputs], self.known)
+        del self.inputs, self.outputs, self.known, self.trace, self.reach, updates
+        reach.forget()
+        after.forget()
+        for value, place in waiting:
+            place.set(value.call.run(over=True)[value.number])
 
     def _template(self, v):
         """What was returned, with `Leaf`s for arrays and `Known`s for what was there before."""
@@ -105,14 +111,19 @@ class Recording:
         return changed
 
     def _put_back(self, after):
-        """Plain arrays and Generators in the places of what stood in for them."""
+        """Plain arrays and Generators in the places of what stood in for them; the pairs (what
+        is computed later, place) that are left."""
+        waiting = []
         rest = Reach(_nothing, tuple(_found(self.template, Tree)))
         for slots in (after.slots, self.reach.slots, rest.slots):
             for place in slots.values():
                 value = _content(place)
-                if isinstance(value, (Symbol, Draws)):
+                if isinstance(value, Later):
+                    waiting.append((value, place))
+                elif isinstance(value, (Symbol, Draws)):
                     value = value._data
                     place.set(np.asarray(value) if isinstance(place.holder, Tensor) else value)
+        return waiting
 
     def _program(self, updates):
         equations = _settled(self.trace.equations, [*self.outputs, *updates.values()])
@@ -145,10 +156,6 @@ def _content(place):
         return place.get()
     except (KeyError, IndexError, AttributeError, ValueError):
         return GONE
-
-
-def _plain(v):
-    return v._data if isinstance(v, Symbol) else v
 
 
 def _variable(v):

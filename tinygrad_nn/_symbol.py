@@ -103,7 +103,7 @@ class Trace:
                              "had returned: return it, or keep it in an attribute of an object "
                              "that the function itself names")
         _refuse(fn, args, kwargs)
-        values, keywords = mapped(_value, (args, kwargs))
+        values, keywords = mapped(valued, (args, kwargs))
         try:
             out = fn(*values, **keywords)
         except ValueError as error:
@@ -115,9 +115,9 @@ class Trace:
         seen = stand_ins((args, kwargs))
         symbols = [Symbol(v, Var.of(v), self) for v in results]
         bases = [None if fn is guarded else _base(v, seen) for v in results]
-        args, kwargs = mapped(_variable, (args, kwargs))
+        args, kwargs = mapped(variable, (args, kwargs))
         self.equations.append(Equation(
-            fn, args, kwargs, tuple(s.var for s in symbols), tuple(bases), several, _place(),
+            fn, args, kwargs, tuple(s.var for s in symbols), tuple(bases), several, line(),
             any(isinstance(s, Draws) for s in seen) or hasattr(fn, "must_run"), self.lazy,
             any(type(entry.block) is recording for entry in modes())))
         if several is None:
@@ -172,11 +172,13 @@ def stand_ins(tree):
     return [s for v in tree for s in stand_ins(v)]
 
 
-def _value(v):
+def valued(v):
+    """What a Symbol stands for; anything else as it is."""
     return v._data if isinstance(v, (Symbol, Draws)) else v
 
 
-def _variable(v):
+def variable(v):
+    """The variable of a Symbol; anything else as it is."""
     return v.var if isinstance(v, (Symbol, Draws)) else v
 
 
@@ -190,7 +192,7 @@ def mapped(f, tree):
     return f(tree)
 
 
-def _place():
+def line():
     """File and line of the first frame outside this package and NumPy."""
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):

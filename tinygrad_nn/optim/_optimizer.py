@@ -12,7 +12,6 @@ from numbers import Real
 
 import numpy as np
 
-from .._core import astype
 from .._errors import GraphError, ShapeError
 from .._tensor import Tensor
 from ._strips import update
@@ -114,8 +113,7 @@ class Optimizer:
             if p.grad is not None:
                 arrays = dict(kept)
                 t = arrays.pop("step") + 1
-                w, arrays = update(self.rule, p.data, p.grad, arrays, t, self.settings)
-                p.data = astype(w, p.dtype)
+                p.data, arrays = update(self.rule, p.data, p.grad, arrays, t, self.settings)
                 self.state[key] = {"step": t, **arrays}
 
     def zero_grad(self):

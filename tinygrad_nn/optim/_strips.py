@@ -8,7 +8,8 @@ elements a strip is as good).
 
 import numpy as np
 
-from .._core import Box, astype, highest
+from .._core import Box, astype, highest, traced
+from .._later import later
 
 STRIP = 1 << 16                              # elements
 
@@ -22,23 +23,43 @@ def strips(arrays, flags):
 
 
 def update(rule, w, g, state, t, settings):
-    """``rule(w, g, state, t, **settings)``, of a large parameter in strips.
+    """``rule(w, g, state, t, **settings)`` in the dtype of w, of a large parameter in strips.
 
     The parameter comes back as a new array; a large state array is brought up to date where it
-    lies and handed back: it belongs to the optimiser.
+    lies and handed back: it belongs to the optimiser. In a recorded call that waits until it
+    has returned.
     """
     g = astype(g, w.dtype)
     state = {name: astype(s, w.dtype) for name, s in state.items()}
-    if w.size <= STRIP or highest([w, g, state, t, settings]) is not None:
-        return rule(w, g, state, t, **settings)
-    new = np.empty_like(w)
-    flags = ["writeonly", "readonly", "readonly", *["readwrite"] * len(state)]
-    for out, w_, g_, *states in strips([new, w, g, *state.values()], flags):
+    args, top = (rule, w, g, state, t, settings), highest([w, g, state, t, settings])
+    old = [w, *state.values()]
+    if w.size > STRIP and top is None:
+        results = [np.empty_like(w), *state.values()]
+        _updated_into(results, *args)
+    elif w.size > STRIP and all(map(traced, old)):
+        results = later(updated, args, old)
+    else:
+        results = updated(*args)
+    return results[0], dict(zip(state, results[1:], strict=True))
+
+
+def updated(rule, w, g, state, t, settings):
+    """(new parameter, the new arrays of the state …), all in the dtype of w."""
+    new, changed = rule(w, g, state, t, **settings)
+    return astype(new, w.dtype), *(astype(changed[name], w.dtype) for name in state)
+
+
+def _updated_into(out, rule, w, g, state, t, settings):
+    """The same, left in these arrays, which may be w and those of the state."""
+    arrays = [*out, w, g, *state.values()]
+    for parts in strips(arrays, ["writeonly"] * len(out) + ["readonly"] * (len(state) + 2)):
+        results, (w_, g_, *states) = parts[:len(out)], parts[len(out):]
         part = dict(zip(state, states, strict=True))
-        out[...], changed = rule(w_, g_, part, t, **settings)
-        for name, s in part.items():
-            s[...] = changed[name]
-    return new, state
+        for place, new in zip(results, updated(rule, w_, g_, part, t, settings), strict=True):
+            place[...] = new
+
+
+updated.into, updated.expands = _updated_into, True
 
 
 def sum_of_squares(a):

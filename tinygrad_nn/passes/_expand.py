@@ -46,6 +46,8 @@ def _body(e):
     rule = RULES.get(e.fn)
     if e.fn in BODIES:
         return _traced(e, BODIES[e.fn])
+    if hasattr(e.fn, "expands"):
+        return _traced(e, e.fn)
     if (isinstance(e.fn, types.FunctionType) and e.fn.__module__.startswith("tinygrad_nn.")
             and rule is not None and rule.kind in ("elementwise", "select")
             and hasattr(e.fn, "__wrapped__")):
