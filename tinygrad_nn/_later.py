@@ -1,31 +1,63 @@
 """Values of a recorded call that are computed when somebody asks, or when it has returned.
 
-The update of a large parameter is one: nothing in the call reads its results as a rule, and
-once nothing can fail any more they may take the places of the arrays that they follow. Without
-that a recording would hold parameters and state twice, beside the gradients (a network with 66
-million weights, Adam: 2.6 GB at most; 1.6 with it, eager 1.8).
+Those are gradients of large weights, products that are larger than their factors, and the
+updates that they are for: once nothing can fail any more, these may take the places of the
+arrays that they follow, and of the gradients one after the other needs memory. A recording that
+computed all at once would hold gradients and twice the parameters and their state, beside the
+activations (66 million weights, Adam: 2.6 GB at most; 1.6 with this, eager 1.8).
 """
 
 import sys
 
 import numpy as np
 
-from ._symbol import Equation, Symbol, Var, line, mapped, valued, variable
+from ._graph import guarded
+from ._symbol import Equation, Symbol, Trace, Var, line, mapped, valued, variable
+from .rules._products import dense
+
+LARGE = 1 << 16                 # elements of a product that waits
+SHAPES = (np.shape, np.ndim, np.size)
 
 
-def later(fn, args, old):
-    """Symbols of the results of ``fn(*args)``, one like each Symbol in ``old``, to follow it.
+class PatientTrace(Trace):
+    """A `Trace` that lets large products wait, and with them what their zeros are kept by."""
 
-    ``fn.into(out, *args)`` must leave the results in a list of arrays, which may be the old
-    ones.
+    def record(self, fn, args, kwargs):
+        """Write the call down; run it, or give a `Later`."""
+        if self.open and not kwargs:
+            if fn in SHAPES and isinstance(args[0], Later):
+                return getattr(args[0], fn.__name__)
+            if all(isinstance(a, Symbol) for a in args) and (var := outgrown(fn, args)):
+                return later(self, fn, args, [var])[0]
+            if fn is guarded and isinstance(args[0], Later):
+                v = args[0].var
+                return later(self, fn, args, [Var(v.shape, v.dtype, v.strides)])[0]
+        return super().record(fn, args, kwargs)
+
+
+def outgrown(fn, args):
+    """A variable for the product of two matrices, if that is what the call is, and it is large
+    and larger than both of them together; else None."""
+    if fn not in (np.matmul, dense) or not all(len(a.shape) == 2 for a in args):
+        return None
+    a, b = args
+    (m, k), (n, size) = a.shape, b.shape if fn is dense else b.shape[::-1]
+    if k != size or a.dtype != b.dtype or m * n < max(LARGE, a.size + b.size):
+        return None
+    return Var((m, n), a.dtype, (n * a.dtype.itemsize, a.dtype.itemsize))
+
+
+def later(trace, fn, args, variables, old=()):
+    """Symbols for the results of ``fn(*args)``.
+
+    With ``old``, Symbols that the results follow, each like its own, ``fn.into(out, *args)``
+    must leave them in arrays, which may be the old ones.
     """
-    trace = old[0].trace
     call = Call(fn, args, old)
-    found = tuple(Later(call, k, Var.of(s._data), trace) for k, s in enumerate(old))
-    trace.equations.append(Equation(fn, *mapped(variable, (args, {})),
-                                    tuple(s.var for s in found), (None,) * len(found), tuple,
-                                    line()))
-    return found
+    trace.equations.append(Equation(
+        fn, *mapped(variable, (args, {})), tuple(variables), (None,) * len(variables),
+        tuple if old else None, line(), lazy=trace.lazy))
+    return tuple(Later(call, k, v, trace) for k, v in enumerate(variables))
 
 
 class Call:
@@ -33,17 +65,21 @@ class Call:
 
     def __init__(self, fn, args, old):
         self.fn, self.args, self.old, self.results = fn, args, old, None
+        self.errors = np.geterr()
 
     def run(self, over=False):
-        """Compute the results, if need be; with ``over`` in old arrays that nobody else holds.
-        """
+        """The results, now; with ``over`` in those old arrays that nobody else holds."""
         if self.results is None:
-            args, old = mapped(valued, (self.args, self.old))
+            args, old = mapped(valued, (self.args, list(self.old)))
             self.args = self.old = None
-            free = [over and alone(old, k, others=1) for k in range(len(old))]
-            self.results = [a if may else np.empty_like(a)
-                            for a, may in zip(old, free, strict=True)]
-            self.fn.into(self.results, *args)
+            with np.errstate(**self.errors):
+                if old:
+                    free = [over and alone(old, k, others=1) for k in range(len(old))]
+                    self.results = [a if may else np.empty_like(a)
+                                    for a, may in zip(old, free, strict=True)]
+                    self.fn.into(self.results, *args)
+                else:
+                    self.results = [self.fn(*args)]
         return self.results
 
 

@@ -77,6 +77,16 @@ def substituted(program, names):
                       for name, v in program.outputs))
 
 
+def contiguous(v):
+    """Whether the elements of ``v`` lie one after the other, its last axis innermost."""
+    step = v.dtype.itemsize
+    for n, s in zip(reversed(v.shape), reversed(v.strides or ()), strict=True):
+        if n != 1 and s != step:
+            return False
+        step *= n
+    return True
+
+
 # ---------------------------------------------------------------- text
 
 def form(v):

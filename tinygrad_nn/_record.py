@@ -13,10 +13,10 @@ import numpy as np
 from ._core import traced
 from ._errors import GraphError
 from ._graph import COMPILED, Node, guarded
-from ._later import Later
+from ._later import Later, PatientTrace
 from ._program import Program, uses
 from ._reach import PLAIN, Reach, same
-from ._symbol import Draws, Equation, Symbol, Trace, Var, mapped, valued
+from ._symbol import Draws, Equation, Symbol, Var, mapped, valued
 from ._tensor import Tensor, new
 from ._transforms import CONTAINERS, tree_map
 
@@ -34,7 +34,7 @@ class Recording:
     """
 
     def __init__(self, function, reach):
-        self.trace, self.reach, self.strange = Trace(), reach, None
+        self.trace, self.reach, self.strange = PatientTrace(), reach, None
         self.inputs, self.outputs, self.known = {}, [], {}
         token = recording_now.set(True)
         try:

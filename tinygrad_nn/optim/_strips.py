@@ -10,6 +10,7 @@ import numpy as np
 
 from .._core import Box, astype, highest, traced
 from .._later import later
+from .._symbol import Var
 
 STRIP = 1 << 16                              # elements
 
@@ -29,18 +30,24 @@ def update(rule, w, g, state, t, settings):
     lies and handed back: it belongs to the optimiser. In a recorded call that waits until it
     has returned.
     """
-    g = astype(g, w.dtype)
-    state = {name: astype(s, w.dtype) for name, s in state.items()}
+    g = _as(w, g)
+    state = {name: _as(w, s) for name, s in state.items()}
     args, top = (rule, w, g, state, t, settings), highest([w, g, state, t, settings])
     old = [w, *state.values()]
     if w.size > STRIP and top is None:
         results = [np.empty_like(w), *state.values()]
         _updated_into(results, *args)
     elif w.size > STRIP and all(map(traced, old)):
-        results = later(updated, args, old)
+        results = later(top.trace, updated, args,
+                        [Var(a.shape, a.dtype, a.strides) for a in old], old)
     else:
         results = updated(*args)
     return results[0], dict(zip(state, results[1:], strict=True))
+
+
+def _as(w, a):
+    """``a`` in the dtype of w."""
+    return a if a.dtype == w.dtype else astype(a, w.dtype)
 
 
 def updated(rule, w, g, state, t, settings):

@@ -8,9 +8,10 @@ from ._algebra import algebra
 from ._clean import common_subexpressions, constants, dead_code
 from ._expand import expand
 from ._fuse import fuse
+from ._postpone import postpone
 
 PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
-          fuse)
+          postpone, fuse)
 
 
 def optimised(program, passes=PASSES):

@@ -135,8 +135,7 @@ class Writer:
                 made = self.bind(functools.partial(np.ndarray, v.shape, v.dtype, None, 0,
                                                    v.strides))
                 self.lines.append(f"{self._local(v)} = {made}()")
-        outs = "".join(f"{self.names[v]}, " for v in e.outs)
-        self.lines.append(form.source(e, f"({outs})", self))
+        self.lines.append(form.source(e, [self.names[v] for v in e.outs], self))
 
     def strips(self, fused):
         """A function (inputs, outputs) that runs a group."""

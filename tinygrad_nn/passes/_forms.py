@@ -4,7 +4,8 @@ A `Form` knows for which equations of its function that works, and gives the sou
 call; ``write.ref`` names a value in it, ``write.bind`` an object. ``inplace``: the positions of
 the arguments that the output may overwrite, because each element is read before it is written;
 or `EVERY`, or `NONE`. A primitive may say by itself how it does it: ``fn.into(out, …)``, where
-``out`` is a tuple if it gives several arrays.
+``out`` is a tuple if it gives several arrays; and with ``fn.safe`` that it does not fail on
+arrays of its shapes, whatever their values.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._core import astype
+from .._program import contiguous
 from .._table import masked
 from ..rules._shape import _join
 from ._expand import share
@@ -22,7 +24,7 @@ OPERATORS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 class Form(NamedTuple):
     """``source(e, out, write)`` is a statement that leaves the result of ``e`` in ``out``, the
-    source of an array or, where there are several, of a tuple."""
+    name of an array or, where there are several, a list of names."""
 
     source: object
     fits: object = lambda e: True
@@ -86,6 +88,12 @@ def _shared(e, out, write):
     return f"{write.bind(np.true_divide)}({total}, {n}, {out}, casting='unsafe')"
 
 
+def _laid_out(e, out, write):
+    """A reshape that has to copy."""
+    x = e.args[0]
+    return f"{write.bind(np.copyto)}({out}.reshape({x.shape}), {write.ref(x)})"
+
+
 def _joined(e, out, write):
     return (f"{write.bind(np.concatenate)}({write.ref(e.args)}, {write.ref(e.kwargs['axis'])}, "
             f"{out})")
@@ -109,6 +117,7 @@ def _drawn_fits(e):
 
 def _into(e, out, write):
     more = [f"{k}={write.ref(v)}" for k, v in e.kwargs.items()]
+    out = f"({', '.join(out)},)" if e.several else out
     return f"{write.bind(e.fn.into)}({', '.join([out, *map(write.ref, e.args), *more])})"
 
 
@@ -119,7 +128,7 @@ def _clipped(e, out, write):
 
 def _fused(e, outs, write):
     inputs = ", ".join(map(write.ref, e.args))
-    return f"{write.bind(write.strips(e.fn))}(({inputs},), {outs})"
+    return f"{write.bind(write.strips(e.fn))}(({inputs},), ({', '.join(outs)},))"
 
 
 def overwrites(e, form, v, out):
@@ -144,6 +153,8 @@ FORMS = {
     masked: Form(_masked, inplace=(0,), rowwise=True),
     share: Form(_shared, inplace=EVERY, rowwise=True),
     _join: Form(_joined),
+    np.reshape: Form(_laid_out, lambda e: e.bases == (None,) and contiguous(e.outs[0])
+                     and e.kwargs.get("order", "C") == "C"),
     np.take: Form(_taken, lambda e: len(e.args) == 2 and not e.kwargs),
     np.random.Generator.random: Form(_drawn, _drawn_fits),
     np.random.Generator.standard_normal: Form(_drawn, _drawn_fits),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._program import Program, uses
+from .._program import Program, contiguous, uses
 from .._symbol import Equation, Var
 from ._forms import form_of, overwrites
 
@@ -117,7 +117,7 @@ class Group:
         part = Program({v: f"a{k}" for k, v in enumerate(inputs)}, tuple(equations),
                        tuple((f"b{k}", v) for k, v in enumerate(outs)))
         arrays = [v for v in (*inputs, *self.outs) if v.shape != ()]
-        flat = len({v.shape for v in arrays}) == 1 and all(map(_contiguous, arrays))
+        flat = len({v.shape for v in arrays}) == 1 and all(map(contiguous, arrays))
         fused = Fused(part, arrays[-1].size if flat else self.key[1], flat)
         return Equation(fused, tuple(inputs.values()), {}, outs, (None,) * len(outs), tuple,
                         self.mine[0].place)
@@ -144,7 +144,7 @@ def _key(e):
         return None
     for a in (out, *e.args):
         cut = isinstance(a, Var) and _has_rows(a, axes, rows)
-        if (cut and not _contiguous(a)) or isinstance(a, (list, tuple, dict)):
+        if (cut and not contiguous(a)) or isinstance(a, (list, tuple, dict)):
             return None
     axis = e.kwargs.get("axis", 0)
     if form.reduces and (axis is None or not e.kwargs.get("keepdims") or any(
@@ -156,13 +156,3 @@ def _key(e):
 def _has_rows(a, axes, rows):
     """Whether ``a`` has the rows of the group, and is not the same for all of them."""
     return len(a.shape) == axes and a.shape[0] == rows
-
-
-def _contiguous(v):
-    """Whether the elements of ``v`` lie one after the other, its last axis innermost."""
-    step = v.dtype.itemsize
-    for n, s in zip(reversed(v.shape), reversed(v.strides or ()), strict=True):
-        if n != 1 and s != step:
-            return False
-        step *= n
-    return True

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._core import astype, getitem
 from .._graph import guarded
-from .._program import uses
+from .._program import contiguous, uses
 from .._symbol import Var
 from ._forms import INTO, form_of, overwrites
 
@@ -138,7 +138,7 @@ def _may_raise(e):
         return False
     if isinstance(e.fn, np.ufunc) or isinstance(getattr(e.fn, "__self__", None), np.ufunc):
         return False
-    return form_of(e) in (None, INTO)
+    return form_of(e) in (None, INTO) and not hasattr(e.fn, "safe")
 
 
 def _fill_blocks(program, p, reads, kept):
@@ -151,9 +151,9 @@ def _fill_blocks(program, p, reads, kept):
         for v in e.outs if form else ():
             if p.root[v] is not v or v in kept or v in p.targets:
                 continue
-            over = next((u for u in uses(e) if u in ends and u in p.block
-                         and overwrites(e, form, u, v)
-                         and not any(p.root[w] is u for w in reads[i] if w is not u)), None)
+            over = next((p.root[u] for u in uses(e) if p.root[u] in ends and _is_whole(u, p)
+                         and overwrites(e, form, u, v) and not any(
+                             p.root[w] is p.root[u] for w in reads[i] if w is not u)), None)
             if over is None:
                 p.block[v] = _take(v, free, p.sizes)
             else:
@@ -162,6 +162,13 @@ def _fill_blocks(program, p, reads, kept):
             if v not in p.last:                         # a draw that nobody reads
                 ends.append(v)
         free += [p.block[root] for root in ends if root in p.block]
+
+
+def _is_whole(v, p):
+    """Whether a variable lies in a block from its beginning to its end."""
+    root = p.root[v]
+    return root in p.block and (v is root or (v.size == root.size and contiguous(v)
+                                              and contiguous(root)))
 
 
 def _take(v, free, sizes):

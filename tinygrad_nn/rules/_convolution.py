@@ -103,6 +103,8 @@ _conv2d.into = lambda out, x, w, how: kernels.conv2d(x, w, None, *how, out=out)
 _conv2d_with_bias.into = lambda out, x, w, b, how: kernels.conv2d(x, w, b, *how, out=out)
 _conv2d_dx.into = lambda out, g, w, into, how: kernels.conv2d_dx(g, w, into, *how, out=out)
 _conv2d_dw.into = lambda out, g, x, into, how: kernels.conv2d_dw(g, x, into, *how, out=out)
+for _fn in (_conv2d, _conv2d_with_bias, _conv2d_dx, _conv2d_dw):
+    _fn.safe = True
 
 
 def _by_x(g, b, shape, how):

@@ -105,6 +105,7 @@ def _dw_into(out, g, x, chosen, into, how, window):
 
 
 _peaks.into, _pooled_dx.into, _pooled_dw.into = _peaks_into, _dx_into, _dw_into
+_peaks.safe = _pooled_dx.safe = _pooled_dw.safe = True
 
 
 def conv2d_relu_max_pool2d(x, w, b, how, window):

@@ -55,14 +55,17 @@ def erfc(x):
     return _in_blocks(_erfc, x)
 
 
-def _in_blocks(f, x):
+def _in_blocks(f, x, out=None):
     """``f`` of a block after the other; half precision, which would overflow, as double."""
     x = np.asarray(x)
-    flat = np.ravel(x if x.dtype in (np.float32, np.float64) else x.astype(np.float64))
-    y = np.empty_like(flat)
+    flat = np.ravel(x)
+    double = x.dtype not in (np.float32, np.float64)
+    y = np.empty(x.shape, np.result_type(x.dtype, np.float16)) if out is None else out
+    to = np.reshape(y, -1)
     for i in range(0, len(flat), BLOCK):
-        y[i:i + BLOCK] = f(flat[i:i + BLOCK])
-    return np.reshape(y, x.shape).astype(np.result_type(x.dtype, np.float16), copy=False)[()]
+        block = flat[i:i + BLOCK]
+        to[i:i + BLOCK] = f(block.astype(np.float64) if double else block)
+    return y[()]
 
 
 def _erf(x):
@@ -110,5 +113,8 @@ def _polynomial(coefficients, x):
     return y
 
 
+erf.into = lambda out, x: _in_blocks(_erf, x, out)
+erfc.into = lambda out, x: _in_blocks(_erfc, x, out)
+erf.safe = erfc.safe = True
 elementwise(erf, lambda x: TWO_BY_ROOT_PI * np.exp(-x * x))
 elementwise(erfc, lambda x: -TWO_BY_ROOT_PI * np.exp(-x * x))

@@ -97,6 +97,7 @@ _maxima.into = lambda out, x, windows: kernels.maxima(x, *windows, out=out)
 _pick.into = lambda out, x, chosen, windows: kernels.pick(x, chosen, *windows, out=out)
 _put.into = lambda out, g, chosen, image, windows: kernels.put(g, chosen, image, *windows,
                                                                out=out)
+_maxima.safe = _pick.safe = _put.safe = True
 zero(_maxima)
 linear(_pick, lambda g, shape, chosen, windows: _put(g, chosen, image=shape[2:],
                                                      windows=windows), selects=True)
@@ -119,6 +120,7 @@ def _spread(g, image, windows):
 
 _total.into = lambda out, x, windows: kernels.total(x, *windows, out=out)
 _spread.into = lambda out, g, image, windows: kernels.spread(g, image, *windows, out=out)
+_total.safe = _spread.safe = True
 linear(_total, lambda g, shape, windows: _spread(g, image=shape[2:], windows=windows))
 linear(_spread, lambda g, windows, image=None: _total(g, windows=windows))
 
