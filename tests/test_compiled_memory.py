@@ -163,6 +163,17 @@ def test_waiting_changes_no_bit(keep):
     same(*found)
 
 
+def test_large_gradients_are_returned():
+    model, x, _ = wide()
+    w = model[0].weight.data
+    f = tn.compile(tn.value_and_grad(lambda w: np.sum(np.square(tn.relu(x @ w.T)))))
+    for _ in range(4):
+        value, g = f(w)
+        y = np.maximum(x @ w.T, 0)
+        assert value.item() == pytest.approx(np.sum(y * y), rel=1e-12)
+        np.testing.assert_allclose(g, 2 * y.T @ x, rtol=1e-12, atol=1e-12)
+
+
 def test_a_call_that_fails_after_the_update_leaves_all_as_it_was():
     model, x, t = wide()
     opt = optim.Adam(model.parameters())

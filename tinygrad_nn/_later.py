@@ -68,13 +68,13 @@ class Call:
         self.errors = np.geterr()
 
     def run(self, over=False):
-        """The results, now; with ``over`` in those old arrays that nobody else holds."""
+        """The results, now; with ``over`` in those old arrays that only their places hold."""
         if self.results is None:
             args, old = mapped(valued, (self.args, list(self.old)))
             self.args = self.old = None
             with np.errstate(**self.errors):
                 if old:
-                    free = [over and alone(old, k, others=1) for k in range(len(old))]
+                    free = [over and alone(old, k, others=2) for k in range(len(old))]
                     self.results = [a if may else np.empty_like(a)
                                     for a, may in zip(old, free, strict=True)]
                     self.fn.into(self.results, *args)
@@ -97,6 +97,10 @@ class Later(Symbol):
     strides = property(lambda self: self.var.strides)
     ndim = property(lambda self: len(self.var.shape))
     size = property(lambda self: self.var.size)
+
+    def before(self):
+        """The array that it follows, or None."""
+        return valued(self.call.old[self.number]) if self.call.old else None
 
 
 def alone(arrays, k, others=0):

@@ -112,14 +112,15 @@ class Recording:
 
     def _put_back(self, after):
         """Plain arrays and Generators in the places of what stood in for them; the pairs (what
-        is computed later, place) that are left."""
+        is computed later, place) that are left, where the old arrays stay so long."""
         waiting = []
         rest = Reach(_nothing, tuple(_found(self.template, Tree)))
         for slots in (after.slots, self.reach.slots, rest.slots):
             for place in slots.values():
                 value = _content(place)
-                if isinstance(value, Later):
+                if isinstance(value, Later) and value.call.results is None:
                     waiting.append((value, place))
+                    place.set(value.before())
                 elif isinstance(value, (Symbol, Draws)):
                     value = value._data
                     place.set(np.asarray(value) if isinstance(place.holder, Tensor) else value)
