@@ -411,7 +411,8 @@ def test_print_shows_every_pass():
     parts = str(step.program).split("\n\n")
     assert [part.split(":")[0] for part in parts] == [
         "== recorded", "== dead code", "== expand", "== algebra", "== constants",
-        "== common subexpressions", "== dead code again", "== fuse", "== memory"]
+        "== common subexpressions", "== dead code again", "== postpone", "== fuse",
+        "== memory"]
     assert parts[0] == """\
 == recorded: 8 equations
 inputs
