@@ -21,7 +21,7 @@ import numpy as np
 from ._graph import guarded
 from ._program import Program, uses
 from ._symbol import Equation, Var
-from .passes import dead_code
+from .passes import algebra, common_subexpressions, dead_code, multiplied
 
 TURNED = (np.transpose, np.swapaxes)
 MARGIN = 1.2                    # how much cheaper it must be
@@ -71,6 +71,8 @@ class ClosedForm:
 def closed_form(program, constant, steps):
     """The `ClosedForm` of a program whose inputs in ``constant`` stay as they are for so many
     steps; None if it has none, or none that is cheaper."""
+    for p in (multiplied, algebra, common_subexpressions, dead_code):
+        program = p(program)
     hoisted, equations, known = _hoisted(program, constant)
     weights = _weights(program, equations, known)
     if not weights or not _cheaper(weights, steps):

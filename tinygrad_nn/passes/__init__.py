@@ -6,7 +6,7 @@ the source that is run (`_emit`).
 
 from ._algebra import algebra
 from ._clean import common_subexpressions, constants, dead_code
-from ._expand import expand
+from ._expand import expand, multiplied  # noqa: F401
 from ._fuse import fuse
 from ._postpone import postpone
 

@@ -18,10 +18,11 @@ from .._errors import TinygradError
 from .._program import substituted, uses
 from .._symbol import Equation, Trace, Var, mapped
 from .._table import RULES, masked
+from ..kernels._blas import starts_threads
 from ..rules import _activations
 from ..rules._activations import log_softmax, softmax
 from ..rules._normalization import standardize
-from ..rules._products import dense
+from ..rules._products import dense, product
 
 
 def expand(program):
@@ -140,10 +141,32 @@ BODIES = {standardize: _standardize, softmax: _softmax, log_softmax: _log_softma
 # ---------------------------------------------------------------- by hand
 
 def _dense(e):
+    """The product that NumPy runs; not one that our kernels do."""
     x, w = e.args
-    if not isinstance(w, Var):
+    if not isinstance(w, Var) or len(x.shape) != 2:
         return None
-    turned = Var(w.shape[::-1], w.dtype, w.strides[::-1])
+    if product.pays(x, _turned(w)) or starts_threads(x, _turned(w)):
+        return None
+    return _as_matmul(e)
+
+
+def _turned(w):
+    return Var(w.shape[::-1], w.dtype, w.strides[::-1])
+
+
+def multiplied(program):
+    """With `np.matmul` for every product of matrices, whatever would run it: for those who look
+    for products."""
+    equations = []
+    for e in program.equations:
+        two = e.fn is dense and len(e.args[0].shape) == 2 and isinstance(e.args[1], Var)
+        equations += _as_matmul(e)[0] if two else [e]
+    return program.with_(equations=tuple(equations))
+
+
+def _as_matmul(e):
+    x, w = e.args
+    turned = _turned(w)
     return [Equation(np.transpose, (w,), {}, (turned,), (w,), place=e.place),
             replace(e, fn=np.matmul, args=(x, turned), kwargs={})], e.outs
 

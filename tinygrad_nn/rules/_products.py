@@ -7,6 +7,8 @@ import numpy as np
 from .._core import primitive
 from .._errors import ShapeError
 from .._table import bilinear, composite, variadic
+from ..kernels import also_compiled
+from ..kernels._blas import matmul
 
 # ---------------------------------------------------------------- matmul
 # da and db as in any matrix calculus (dA = G B', dB = A' G); a vector is a matrix with one row
@@ -39,24 +41,42 @@ def _rows(x):
 bilinear(np.matmul, _matmul_da, _matmul_db)
 
 
+# ---------------------------------------------------------------- dense
+
+def _skinny(a, b, out=None):
+    """The multiplications of ``a @ b`` if they are faster by tiles than by BLAS, else 0."""
+    (m, k), n = a.shape, b.shape[1]
+    return m * k * n
+
+
+@also_compiled("_products", _skinny)
+def product(a, b, out=None):
+    """``a @ b`` of two plain matrices, into ``out`` where that is given."""
+    return matmul(a, b, out)
+
+
 @primitive
 def dense(x, w):
     """``x @ w.T``: (…, in) by (out, in) to (…, out), the product of a linear layer.
 
     A primitive of its own because its gradient by w is computed as it is stored, (out, in);
-    through ``w.T`` it would be a transposed view, to be copied in every step.
+    through ``w.T`` it would be a transposed view, to be copied in every step. All its
+    derivatives are products of the same kind.
     """
     if not x.shape or w.ndim != 2 or x.shape[-1] != w.shape[1]:
         raise ShapeError(f"dense: x of shape {x.shape} and weights (out, in) of shape "
                          f"{w.shape} do not multiply: the last axis of both must be equal")
-    return x @ w.T
+    if x.ndim == 2:
+        return product(x, w.T)
+    return np.reshape(product(_rows(x), w.T), (*x.shape[:-1], len(w)))
 
 
-def _dense_dw(g, x):
-    return _rows(g).T @ _rows(x)
+def _dense_into(out, x, w):
+    product(_rows(x), w.T, np.reshape(out, (-1, len(w))))
 
 
-bilinear(dense, lambda g, b: g @ b, _dense_dw)
+dense.into = _dense_into
+bilinear(dense, lambda g, b: dense(g, b.T), lambda g, a: dense(_rows(g).T, _rows(a).T))
 
 
 # ---------------------------------------------------------------- made of matmul

@@ -1,0 +1,109 @@
+"""NumPy's products of matrices on our own threads, one thread of BLAS in each. Knows no numba.
+
+The threads of OpenBLAS wait by spinning, for 25 ms after each product: whatever else wants the
+processors meanwhile, our own threads above all, gets half of them. So, with threadpoolctl
+installed (extra ``fast``), OpenBLAS is held at one thread for the time of a product, and a
+large one is divided among our threads, into parts that depend on its shape alone. How many
+threads OpenBLAS would use stays the user's choice: with ``OPENBLAS_NUM_THREADS`` or a limit of
+threadpoolctl's no more than that take part.
+
+Nothing is changed where OpenBLAS would not start a thread, where it uses OpenMP's (then each
+thread has a limit of its own), and for any other BLAS. Holding it takes 3 us.
+"""
+
+import functools
+import os
+import threading
+
+import numpy as np
+
+from . import _threads as threads
+
+STARTS = 1 << 18                # multiplications from which on OpenBLAS starts threads
+STARTS_VECTOR = 9216            # the same where one factor is a vector
+PART = 1 << 23                  # multiplications in a part at least, and rows or columns: each
+LEAST = 256                     # part is copied into BLAS' own order again (1024 x 1024 x 1024
+                                # in 4 parts takes 1.06 times as long as by OpenBLAS, in 8 1.18)
+
+
+def matmul(a, b, out=None):
+    """``np.matmul`` of two matrices."""
+    if not starts_threads(a, b) or not _libraries():
+        return np.matmul(a, b, out)
+    m, n = len(a), b.shape[1]
+    if out is None:
+        out = np.empty((m, n), a.dtype)
+    count = min(max(m, n) // LEAST, m * n * a.shape[1] // PART)
+    with Held() as allowed:
+        if count < 2:
+            return np.matmul(a, b, out)
+        cuts = [max(m, n) * i // count for i in range(count + 1)]
+        some = [slice(*pair) for pair in zip(cuts, cuts[1:])]           # noqa: B905, RUF007
+        parts = iter([(a[s], b, out[s]) if m >= n else (a, b[:, s], out[:, s]) for s in some])
+        now = np.geterr()
+
+        def multiply(scratch, counter):
+            with np.errstate(**now):                    # each thread has its own
+                for part in parts:
+                    np.matmul(*part)
+        threads.run(multiply, min(count, allowed), 0, a.dtype)
+    return out
+
+
+def starts_threads(a, b):
+    """Whether OpenBLAS would start threads for the product of two matrices."""
+    if len(a.shape) != 2 or a.dtype != b.dtype or a.dtype.char not in "fd":
+        return False
+    (m, k), n = a.shape, b.shape[1]
+    return m * k * n >= (STARTS_VECTOR if m == 1 or n == 1 else STARTS)
+
+
+@functools.cache
+def _libraries():
+    """Of each OpenBLAS in this process what sets its threads; none without threadpoolctl."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return []
+    found = threadpoolctl.ThreadpoolController().select(internal_api="openblas")
+    return [c for c in found.lib_controllers if c.threading_layer == "pthreads"]
+
+
+class Held:
+    """``with Held() as n``: OpenBLAS uses one thread; n is how many it would have used.
+
+    The first of several Python threads that are within it at a time sets the limit, the last
+    one puts back what was before.
+    """
+
+    lock, inside, before = threading.Lock(), 0, ()
+
+    def __enter__(self):
+        with Held.lock:
+            if not Held.inside:
+                Held.before = [library.get_num_threads() for library in _libraries()]
+                self._set([1] * len(Held.before))
+            Held.inside += 1
+            return max(Held.before, default=1)
+
+    def __exit__(self, *error):
+        with Held.lock:
+            Held.inside -= 1
+            if not Held.inside:
+                self._set(Held.before)
+
+    def _set(self, numbers):
+        for library, n, before in zip(_libraries(), numbers, Held.before, strict=True):
+            if before != 1:
+                library.set_num_threads(n)
+
+    @classmethod
+    def _forked(cls):
+        """A child has none of the threads that might have been within."""
+        if cls.inside:
+            cls().__exit__()
+        cls.lock, cls.inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Held._forked)
