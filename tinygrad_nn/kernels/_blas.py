@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _threads as threads
 
-STARTS = 1 << 18                # multiplications from which on OpenBLAS starts threads
+STARTS = 1 << 20                # multiplications from which on OpenBLAS starts threads
 STARTS_VECTOR = 9216            # the same where one factor is a vector
 PART = 1 << 23                  # multiplications in a part at least, and rows or columns: each
 LEAST = 256                     # part is copied into BLAS' own order again (1024 x 1024 x 1024
@@ -48,6 +48,16 @@ def matmul(a, b, out=None):
                     np.matmul(*part)
         threads.run(multiply, min(count, allowed), 0, a.dtype)
     return out
+
+
+def allowed():
+    """How many threads the user lets a product have."""
+    if Held.inside:
+        return max(Held.before)
+    if _libraries():
+        return max(library.get_num_threads() for library in _libraries())
+    asked = os.environ.get("OPENBLAS_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else threads.count()
 
 
 def starts_threads(a, b):

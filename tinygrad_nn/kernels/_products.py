@@ -8,6 +8,7 @@ where it lies, once, a page or two of a row at a time.
 import numpy as np
 
 from . import _threads as threads
+from ._blas import allowed
 from ._product_loops import INNER_COLUMNS, INNER_ROWS, LOW, dots, gather, pack, spread
 
 BLOCK = 1 << 13                 # bytes of a row at a time
@@ -40,19 +41,24 @@ def _inner(p, q, out):
     count = 1 if out.size * length < ALONE else min(PARTS, -(-length // block))
     tall, wide = -(-len(p) // INNER_ROWS), -(-len(q) // INNER_COLUMNS)
     parts = np.empty((count, tall * wide, INNER_ROWS * INNER_COLUMNS), p.dtype)
-    threads.run(dots, count, 0, p.dtype, _address(p), p.strides[0] // size, len(p), _address(q),
-                q.strides[0] // size, len(q), length, block, parts, size)
+    _run(dots, count, p.dtype, _address(p), p.strides[0] // size, len(p), _address(q),
+         q.strides[0] // size, len(q), length, block, parts, size)
     gather(parts, wide, out.T if across else out)
 
 
 def _outer(a, b, out):
+    """``a @ b`` as sums of rows of b."""
     size, (m, k), n = a.itemsize, a.shape, b.shape[1]
     block = BLOCK // size
     factors = np.empty(-(-m // LOW) * LOW * k, a.dtype)
     pack(a, factors)
-    threads.run(spread, 1 if out.size * k < ALONE else -(-n // block), 0, a.dtype, factors, m,
-                k, _address(b), b.strides[0] // size, n, _address(out), out.strides[0] // size,
-                block, DEEP, size)
+    _run(spread, 1 if out.size * k < ALONE else -(-n // block), a.dtype, factors, m, k,
+         _address(b), b.strides[0] // size, n, _address(out), out.strides[0] // size, block,
+         DEEP, size)
+
+
+def _run(loop, items, dtype, *args):
+    threads.run(loop, items if items == 1 else min(items, allowed()), 0, dtype, *args)
 
 
 def _address(a):

@@ -44,9 +44,23 @@ bilinear(np.matmul, _matmul_da, _matmul_db)
 # ---------------------------------------------------------------- dense
 
 def _skinny(a, b, out=None):
-    """The multiplications of ``a @ b`` if they are faster by tiles than by BLAS, else 0."""
+    """The multiplications of ``a @ b``, two matrices, if tiles are faster than BLAS; else 0.
+
+    Measured on two threads, time over that of OpenBLAS on ours and on its own (float32):
+    20 x 4096 x 512 0.43 and 0.87, 10 x 4096 x 32 0.33 and 0.51, 64 x 4096 x 512 0.85 and 1.9;
+    with the rows of b 20 x 1323 x 49152 0.3 and 0.3, 128 x 32 x 8192 0.57 and 0.76, 64 x 256 x
+    1024 1.0 and 1.7. Below 2 ** 20 multiplications OpenBLAS copies nothing and is faster, and
+    so it is for a vector.
+    """
     (m, k), n = a.shape, b.shape[1]
-    return m * k * n
+    if m * k * n < 1 << 20 or m < 2 or n < 2 or a.dtype != b.dtype:
+        return 0
+    size, (down, along), (b_down, b_along) = a.dtype.itemsize, a.strides, b.strides
+    if along == b_down == size:
+        fits = min(m, n) <= 64 and k >= 512 and down > 0 and b_along > 0
+    else:
+        fits = b_along == size and min(m, k) <= 32 and n >= 256 and b_down > 0
+    return m * k * n if fits and down % size == b_down % size == 0 else 0
 
 
 @also_compiled("_products", _skinny)
