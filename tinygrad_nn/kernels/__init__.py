@@ -6,7 +6,10 @@
     _geometry      convolution as sums over shifted rows: shapes, places, sizes
     _loops         the loops of convolution around the tiles, compiled by numba
     _pool_loops    those of pooling
+    _products      products of matrices with few rows
+    _product_loops, _product_tiles      their loops and tiles
     _numba         register tiles in vector code; the one file that imports numba
+    _blas          products by BLAS on our threads; the one file that imports threadpoolctl
     _threads       our own threads, which wait without spinning
 
 A function of `tinygrad_nn.rules` that has a form here says so with `also_compiled`. Without

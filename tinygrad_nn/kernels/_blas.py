@@ -38,7 +38,7 @@ def matmul(a, b, out=None):
         if count < 2:
             return np.matmul(a, b, out)
         cuts = [max(m, n) * i // count for i in range(count + 1)]
-        some = [slice(*pair) for pair in zip(cuts, cuts[1:])]           # noqa: B905, RUF007
+        some = map(slice, cuts, cuts[1:])
         parts = iter([(a[s], b, out[s]) if m >= n else (a, b[:, s], out[:, s]) for s in some])
         now = np.geterr()
 
@@ -50,16 +50,6 @@ def matmul(a, b, out=None):
     return out
 
 
-def allowed():
-    """How many threads the user lets a product have."""
-    if Held.inside:
-        return max(Held.before)
-    if _libraries():
-        return max(library.get_num_threads() for library in _libraries())
-    asked = os.environ.get("OPENBLAS_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) else threads.count()
-
-
 def starts_threads(a, b):
     """Whether OpenBLAS would start threads for the product of two matrices."""
     if len(a.shape) != 2 or a.dtype != b.dtype or a.dtype.char not in "fd":
@@ -68,15 +58,33 @@ def starts_threads(a, b):
     return m * k * n >= (STARTS_VECTOR if m == 1 or n == 1 else STARTS)
 
 
+def allowed():
+    """How many threads the user lets a product have."""
+    if not _libraries():
+        asked = os.environ.get("OPENBLAS_NUM_THREADS", "")
+        return int(asked) if asked.isdigit() and int(asked) else threads.count()
+    return max(Held.before if Held.inside else [get() for get, _ in _libraries()])
+
+
 @functools.cache
 def _libraries():
-    """Of each OpenBLAS in this process what sets its threads; none without threadpoolctl."""
+    """Of each OpenBLAS in this process (what gives, what sets the number of its threads); none
+    without threadpoolctl, whose own methods put their names together anew in each call."""
     try:
         import threadpoolctl
     except ImportError:
-        return []
+        return ()
     found = threadpoolctl.ThreadpoolController().select(internal_api="openblas")
-    return [c for c in found.lib_controllers if c.threading_layer == "pthreads"]
+    pairs = [[_function(c.dynlib, f"openblas_{verb}_num_threads") for verb in ("get", "set")]
+             for c in found.lib_controllers if c.threading_layer == "pthreads"]
+    return tuple(pair for pair in pairs if all(pair))
+
+
+def _function(library, name):
+    """The function of that name, as the builders of NumPy or others have renamed it."""
+    names = (f"{before}{name}{after}" for before in ("", "scipy_")
+             for after in ("", "64_", "_64", "64"))
+    return next((getattr(library, n) for n in names if hasattr(library, n)), None)
 
 
 class Held:
@@ -91,10 +99,10 @@ class Held:
     def __enter__(self):
         with Held.lock:
             if not Held.inside:
-                Held.before = [library.get_num_threads() for library in _libraries()]
+                Held.before = [get() for get, _ in _libraries()]
                 self._set([1] * len(Held.before))
             Held.inside += 1
-            return max(Held.before, default=1)
+            return max(Held.before)
 
     def __exit__(self, *error):
         with Held.lock:
@@ -103,17 +111,18 @@ class Held:
                 self._set(Held.before)
 
     def _set(self, numbers):
-        for library, n, before in zip(_libraries(), numbers, Held.before, strict=True):
-            if before != 1:
-                library.set_num_threads(n)
+        for (_, put), n, before in zip(_libraries(), numbers, Held.before, strict=True):
+            if before > 1:
+                put(n)
 
     @classmethod
-    def _forked(cls):
+    def forked(cls):
         """A child has none of the threads that might have been within."""
-        if cls.inside:
+        cls.lock, within = threading.Lock(), cls.inside
+        cls.inside = min(within, 1)
+        if within:
             cls().__exit__()
-        cls.lock, cls.inside = threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=Held._forked)
+    os.register_at_fork(after_in_child=Held.forked)

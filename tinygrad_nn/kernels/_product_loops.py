@@ -47,17 +47,19 @@ def dots(p, p_step, p_rows, q, q_step, q_rows, length, block, parts, size, scrat
 
 
 @compiled
-def gather(parts, across, out):
-    """The sums of `dots`, ``across`` tiles side by side, as a matrix."""
-    count, rows, columns = len(parts), *out.shape
-    for r in range(rows):
-        for c in range(columns):
-            tile = r // INNER_ROWS * across + c // INNER_COLUMNS
-            number = r % INNER_ROWS * INNER_COLUMNS + c % INNER_COLUMNS
-            total = parts[0, tile, number]
-            for t in range(1, count):
-                total += parts[t, tile, number]
-            out[r, c] = total
+def gather(parts, out):
+    """The sums of `dots` as a matrix."""
+    count, (rows, columns), tile = len(parts), out.shape, 0
+    for i in range(0, rows, INNER_ROWS):
+        for j in range(0, columns, INNER_COLUMNS):
+            for r in range(min(INNER_ROWS, rows - i)):
+                for c in range(min(INNER_COLUMNS, columns - j)):
+                    number = np.uintp(r * INNER_COLUMNS + c)
+                    total = parts[0, tile, number]
+                    for t in range(1, count):
+                        total += parts[t, tile, number]
+                    out[i + r, j + c] = total
+            tile += 1
 
 
 @compiled

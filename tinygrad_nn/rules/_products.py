@@ -53,7 +53,7 @@ def _skinny(a, b, out=None):
     so it is for a vector.
     """
     (m, k), n = a.shape, b.shape[1]
-    if m * k * n < 1 << 20 or m < 2 or n < 2 or a.dtype != b.dtype:
+    if m * k * n < 1 << 20 or m < 2 or n < 2 or a.dtype != b.dtype or not a.dtype.isnative:
         return 0
     size, (down, along), (b_down, b_along) = a.dtype.itemsize, a.strides, b.strides
     if along == b_down == size:
@@ -86,7 +86,9 @@ def dense(x, w):
 
 
 def _dense_into(out, x, w):
-    product(_rows(x), w.T, np.reshape(out, (-1, len(w))))
+    if x.ndim != 2:
+        x, out = _rows(x), np.reshape(out, (-1, len(w)))
+    product(x, w.T, out)
 
 
 dense.into = _dense_into

@@ -1,0 +1,392 @@
+"""Products of matrices by tiles and on our own threads: values, borders of memory, bits."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from compiling import agree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_nn as tn
+from tinygrad_nn import Tensor, kernels, nn, optim
+from tinygrad_nn.kernels import _blas as blas
+from tinygrad_nn.kernels import _threads as threads
+from tinygrad_nn.rules._products import product
+
+try:
+    import numba  # noqa: F401
+    from guarding import guarded
+
+    from tinygrad_nn.kernels import _products as fast
+except ImportError:
+    fast = None
+try:
+    import threadpoolctl
+except ImportError:
+    threadpoolctl = None
+compiled = pytest.mark.skipif(fast is None, reason="numba is not installed")
+limited = pytest.mark.skipif(not blas._libraries(), reason="no OpenBLAS with threadpoolctl")
+EPS = {np.float32: 1e-6, np.float64: 1e-14}
+
+
+class Problem(NamedTuple):
+    """Of a product (m, k) by (k, n)."""
+
+    dtype: type
+    m: int
+    k: int
+    n: int
+    transposed: tuple           # whether the columns of a, of b are contiguous
+    apart: tuple                # more numbers between the rows of each
+    seed: int
+
+    def matrices(self, make=np.zeros):
+        rng = np.random.default_rng(self.seed)
+        shapes = (self.m, self.k), (self.k, self.n)
+        found = []
+        for (rows, columns), turned, apart in zip(shapes, self.transposed, self.apart,
+                                                  strict=True):
+            if turned:
+                rows, columns = columns, rows
+            whole = make(rows * (columns + apart) - apart, self.dtype)  # none behind the last
+            a = np.lib.stride_tricks.as_strided(
+                whole, (rows, columns), ((columns + apart) * whole.itemsize, whole.itemsize))
+            a[...] = rng.standard_normal(a.shape)
+            found.append(a.T if turned else a)
+        return found
+
+
+@st.composite
+def problems(draw):
+    """Odd sizes in every direction: `product` of ours takes all but two layouts."""
+    sizes = st.one_of(st.integers(1, 40), st.integers(1, 150))
+    m, k, n = draw(sizes), draw(sizes), draw(sizes)
+    which = draw(st.sampled_from("mkn-"))
+    long = draw(st.integers(1000, 5000))
+    m, k, n = (long if which == w else size for w, size in zip("mkn", (m, k, n), strict=True))
+    transposed = draw(st.sampled_from([(False, True), (False, False), (True, False)]))
+    apart = draw(st.sampled_from([(0, 0), (3, 0), (0, 5), (1, 16)]))
+    return Problem(draw(st.sampled_from([np.float32, np.float64])), m, k, n, transposed, apart,
+                   draw(st.integers(0, 2**16)))
+
+
+def close(got, a, b):
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    bound = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64))
+    assert got.shape == want.shape and got.dtype == a.dtype
+    assert (np.abs(got - want) <= 4 * EPS[a.dtype.type] * bound).all()
+
+
+@pytest.fixture
+def all_threads(monkeypatch):
+    """Nothing is too small for a second thread; ``set(n)`` chooses how many there are."""
+    def choose(n):
+        monkeypatch.setattr(threads, "count", lambda: n)
+        monkeypatch.setattr(fast or blas, "allowed", lambda: n)
+        threads._helpers.cache_clear()
+    if fast:
+        monkeypatch.setattr(fast, "ALONE", 0)
+    yield choose
+    monkeypatch.undo()
+    threads._helpers.cache_clear()
+
+
+# ---------------------------------------------------------------- tiles
+
+@compiled
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_tiles_give_the_product(problem):
+    a, b = problem.matrices()
+    close(fast.product(None, a, b), a, b)
+
+
+@compiled
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect by ctypes")
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.booleans())
+def test_nothing_beyond_a_matrix_is_touched(problem, behind):
+    a, b = problem.matrices(lambda size, dtype: guarded(size, dtype, behind))
+    out = guarded((problem.m, problem.n), problem.dtype, behind)
+    out.fill(np.nan)
+
+    def scratch(size, dtype, before=threads.scratch):
+        memory = guarded(size, dtype, behind)
+        memory.fill(np.nan)
+        return memory
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "scratch", scratch)
+        assert fast.product(None, a, b, out) is out
+    close(out, a, b)
+
+
+@compiled
+@settings(max_examples=60, deadline=None)
+@given(problems(), st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(0, 2**16))
+def test_numbers_that_are_none_spread_as_in_the_definition(problem, value, at):
+    a, b = problem.matrices()
+    for x in (a, b):
+        x[np.unravel_index(at % x.size, x.shape)] = value
+        with np.errstate(invalid="ignore"):
+            got, want = fast.product(None, a, b), np.einsum("ij,jk", a, b)
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+        np.testing.assert_array_equal(np.isposinf(got), np.isposinf(want))
+        np.testing.assert_array_equal(np.isneginf(got), np.isneginf(want))
+
+
+@compiled
+def test_what_must_not_be_written_to_is_read():
+    a, b = Problem(np.float32, 20, 300, 1000, (False, False), (0, 0), 0).matrices()
+    want = fast.product(None, a, b)
+    for x in (a, b):
+        x.flags.writeable = False
+    np.testing.assert_array_equal(fast.product(None, a, b), want)
+
+
+@compiled
+@pytest.mark.parametrize("problem", [
+    Problem(np.float32, 33, 20_001, 20, (False, True), (0, 0), 0),
+    Problem(np.float64, 20, 100, 10_001, (True, False), (0, 0), 0)])
+def test_neither_threads_nor_the_place_in_memory_change_a_bit(problem, all_threads):
+    a, b = problem.matrices()
+    found = []
+    for n in (1, 2, 3):
+        all_threads(n)
+        found.append(fast.product(None, a, b))
+    moved = [np.concatenate([np.zeros(3, a.dtype), x.ravel("K")])[3:].reshape(
+        x.shape, order="F" if t else "C") for x, t in zip((a, b), problem.transposed,
+                                                          strict=True)]
+    found.append(fast.product(None, *moved))
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+# ---------------------------------------------------------------- which form runs
+
+W1 = (209, 12288), (12288, 20)
+
+
+@pytest.mark.parametrize("shapes, order, dtype, tiles", [
+    (W1, "CF", "f4", True), (W1, "CF", "f8", True), (W1, "CC", "f4", False),
+    (((20, 209), (209, 12288)), "FC", "f4", True), (((32, 128), (128, 3000)), "CC", "f4", True),
+    (((500, 4096), (4096, 500)), "CF", "f4", False), (W1, "CF", "f2", False),
+    (W1, "CF", ">f4", False), (((1, 12288), (12288, 200)), "CF", "f4", False),
+    (((10, 100), (100, 10)), "CF", "f4", False), (((200, 300), (300, 400)), "CC", "f4", False)])
+def test_tiles_are_for_products_with_few_rows(shapes, order, dtype, tiles, monkeypatch):
+    monkeypatch.setattr(kernels, "available", lambda: True)
+    assert product.pays(*(np.zeros(s, dtype, o) for s, o in zip(shapes, order, strict=True))
+                        ) == tiles
+
+
+def test_a_matrix_whose_numbers_are_nowhere_side_by_side_stays_with_blas():
+    a = np.zeros((209, 2 * 12288), np.float32)[:, ::2]
+    assert not product.pays(a, np.zeros((12288, 20), np.float32, "F"))
+    assert not product.pays(np.zeros((20, 209), np.float32), a)
+    assert not product.pays(a[::-1], a.T)
+
+
+# ---------------------------------------------------------------- linear layers
+
+def steps(dtype, wide=2000):
+    """A step of a network with products by tiles, by OpenBLAS on our threads and as they are."""
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, wide)).astype(dtype), rng.integers(0, 5, 30)
+    model = nn.Sequential(nn.Linear(wide, 600, rng=0, dtype=dtype), nn.ReLU(),
+                          nn.Linear(600, 5, rng=1, dtype=dtype))
+    opt = optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x, t):
+        loss = nn.cross_entropy(model(x), t)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+    return model, step, x, t
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_steps_are_bit_for_bit_the_same(dtype):
+    found = []
+    for wrap in (tn.compile, lambda f: f):
+        model, step, *batch = steps(dtype)
+        step = wrap(step)
+        found.append([[step(*batch).item() for _ in range(5)],
+                      *(p.data.copy() for p in model.parameters())])
+    assert found[0][0] == found[1][0]
+    for a, b in zip(found[0][1:], found[1][1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_products_of_every_kind_compile():
+    rng = np.random.default_rng(0)
+    for x, w in (((30, 2000), (600, 2000)), ((5, 6, 2000), (600, 2000)), ((2000,), (600, 2000)),
+                 ((300, 600), (500, 600)), ((3, 4), (2, 4)), ((4096, 40), (1, 40))):
+        def f(x, w):
+            x, w = Tensor(x), Tensor(w)
+            y = tn.rules.dense(x, w)
+            np.sum(y * y).backward()
+            return y, x.grad, w.grad
+        agree(f, (rng.standard_normal(x), rng.standard_normal(w)))
+
+
+@compiled
+def test_a_program_shows_what_runs_where():
+    def program(wide):
+        _, step, *batch = steps(np.float32, wide)
+        step = tn.compile(step)
+        for _ in range(3):
+            step(*batch)
+        return str(step.program["fuse"])
+    assert program(2000).count("= dense(") == 2        # the gradient of the batch is dead
+    assert program(20).count("= dense(") == 0
+
+
+def test_a_network_is_pytorchs():
+    torch = pytest.importorskip("torch")
+    model, step, x, t = steps(np.float64)
+    theirs = torch.nn.Sequential(torch.nn.Linear(2000, 600), torch.nn.ReLU(),
+                                 torch.nn.Linear(600, 5)).double()
+    for p, q in zip(model.parameters(), theirs.parameters(), strict=True):
+        q.data = torch.tensor(p.data)
+    opt = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    for _ in range(3):
+        step(x, t)
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(theirs(torch.tensor(x)), torch.tensor(t)).backward()
+        opt.step()
+    for p, q in zip(model.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=1e-10)
+
+
+# ---------------------------------------------------------------- BLAS on our threads
+
+LARGE = Problem(np.float64, 800, 300, 301, (False, True), (0, 0), 0)     # in three parts
+
+
+@pytest.mark.parametrize("problem", [
+    LARGE, LARGE._replace(m=301, n=800, dtype=np.float32), LARGE._replace(m=100, n=100),
+    LARGE._replace(transposed=(True, True)), LARGE._replace(m=1, n=200), LARGE._replace(k=0)])
+def test_parts_are_the_product(problem):
+    a, b = problem.matrices()
+    close(blas.matmul(a, b), a, b)
+    out = np.empty((problem.m, problem.n), problem.dtype)
+    assert blas.matmul(a, b, out) is out
+    np.testing.assert_array_equal(out, blas.matmul(a, b))
+
+
+@limited
+def test_the_number_of_threads_changes_no_bit_of_blas(monkeypatch):
+    a, b = LARGE.matrices()
+    found = []
+    for n in (1, 2, 3):
+        monkeypatch.setattr(threads, "count", lambda n=n: n)
+        threads._helpers.cache_clear()
+        with threadpoolctl.threadpool_limits(n):
+            found.append(blas.matmul(a, b))
+    monkeypatch.undo()
+    threads._helpers.cache_clear()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def limits():
+    return [get() for get, _ in blas._libraries()]
+
+
+@limited
+def test_the_users_limit_holds_and_is_left_as_it_was(monkeypatch):
+    a, b = LARGE.matrices()
+    used, seen = [], []
+    monkeypatch.setattr(threads, "run", lambda kernel, n, *args, run=threads.run: (
+        used.append(n), seen.append(limits()), run(kernel, n, *args)))
+    for n in (1, 2, 4):
+        with threadpoolctl.threadpool_limits(n):
+            assert blas.allowed() == n
+            before = limits()
+            blas.matmul(a, b)
+            assert limits() == before
+    assert used == [1, 2, 3]                            # of three parts
+    assert seen == [[1] * len(limits())] * 3
+
+
+@limited
+def test_an_error_leaves_the_limit_as_it_was():
+    with threadpoolctl.threadpool_limits(2):
+        before = limits()
+        with pytest.raises(ValueError, match="matmul"):
+            blas.matmul(np.ones((1000, 1000)), np.ones((999, 1000)))
+        assert limits() == before
+        with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
+            a = np.full((800, 300), np.inf)
+            blas.matmul(a, np.zeros((300, 301)))
+            raise FloatingPointError                    # not every BLAS tells
+        assert limits() == before
+
+
+@limited
+def test_several_python_threads_hold_it_together():
+    with threadpoolctl.threadpool_limits(2):
+        before, barrier = limits(), threading.Barrier(3)
+
+        def hold(_):
+            with blas.Held() as allowed:
+                barrier.wait()
+                inside = limits()
+                barrier.wait()
+            return allowed, inside
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(hold, range(3))) == [(2, [1] * len(before))] * 3
+        assert limits() == before
+
+
+@limited
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_the_users_limit():
+    with threadpoolctl.threadpool_limits(2):
+        before = limits()
+        with blas.Held():
+            child = os.fork()
+            if not child:
+                with blas.Held():
+                    held = limits()
+                os._exit(0 if limits() == before and held == [1] * len(before) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+
+
+ALONE = """
+    import sys
+    import numpy as np
+    {prepare}
+    from tinygrad_nn.kernels import _blas as blas
+    a, b = np.ones((800, 300)), np.ones((300, 301))
+    assert (blas.matmul(a, b) == 300).all() and (blas.matmul(a, b, np.empty((800, 301))) == 300
+                                                 ).all()
+    print(blas.allowed(), len(blas._libraries()))
+    """
+
+
+def run(code, **environment):
+    kept = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True,
+                          text=True, env={**kept, **environment})
+    assert not done.returncode, done.stderr
+    return done.stdout.split()
+
+
+def test_without_threadpoolctl_blas_is_left_alone():
+    code = ALONE.format(prepare="sys.modules['threadpoolctl'] = None")
+    assert run(code, OPENBLAS_NUM_THREADS="3") == ["3", "0"]
+    assert run(code, OPENBLAS_NUM_THREADS="0")[0] == str(threads.count())
+
+
+@limited
+def test_the_users_environment_holds():
+    assert run(ALONE.format(prepare=""), OPENBLAS_NUM_THREADS="1")[0] == "1"
