@@ -126,7 +126,8 @@ def test_public_names_are_sorted_documented_and_there(module):
 
 def test_import_brings_numpy_alone():
     code = ("import sys, tinygrad_nn; print(*sorted({m.partition('.')[0] for m in sys.modules}"
-            " & {'PIL', 'h5py', 'numba', 'threadpoolctl', 'matplotlib', 'pytest', 'hypothesis'}))")
+            " & {'PIL', 'h5py', 'numba', 'threadpoolctl', 'matplotlib', 'pytest', "
+            "'hypothesis'}))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True)
     assert done.stdout.strip() == ""

@@ -117,7 +117,7 @@ def test_nothing_beyond_a_matrix_is_touched(problem, behind):
     out = guarded((problem.m, problem.n), problem.dtype, behind)
     out.fill(np.nan)
 
-    def scratch(size, dtype, before=threads.scratch):
+    def scratch(size, dtype, use=""):
         memory = guarded(size, dtype, behind)
         memory.fill(np.nan)
         return memory
@@ -195,7 +195,7 @@ def test_a_matrix_whose_numbers_are_nowhere_side_by_side_stays_with_blas():
 # ---------------------------------------------------------------- linear layers
 
 def steps(dtype, wide=2000):
-    """A step of a network with products by tiles, by OpenBLAS on our threads and as they are."""
+    """A step of a network with products by tiles, by BLAS on our threads and as they are."""
     rng = np.random.default_rng(0)
     x, t = rng.standard_normal((30, wide)).astype(dtype), rng.integers(0, 5, 30)
     model = nn.Sequential(nn.Linear(wide, 600, rng=0, dtype=dtype), nn.ReLU(),

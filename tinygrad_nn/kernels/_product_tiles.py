@@ -141,8 +141,9 @@ def _outer(rows, vectors):
     return outer
 
 
-# out[r, i] (+)= sum over k of a[at + k * height + r] * x[k, i] for k < count: of as many rows as
-# the height, those up to ``last`` are there; ``onward``: whether out has a part of the sum
-# already. Of columns there are WIDTH vectors, or in the narrow ones ``columns``, up to a vector.
+# out[r, i] (+)= sum over k < count of a[at + k * height + r] * x[k, i], for as many rows as the
+# height, of which those up to ``last`` are there; ``onward``: whether out has a part of the sum
+# already. Of columns there are WIDTH vectors, in the narrow tiles ``columns``, up to a vector.
+# Row k of what will be read next is ``ahead`` behind that of x.
 tall, middle, low = (_outer(height, WIDTH) for height in HEIGHTS)
 tall_narrow, middle_narrow, low_narrow = (_outer(height, 1) for height in HEIGHTS)

@@ -43,7 +43,7 @@ def _inner(p, q, out):
     count = 1 if out.size * length < ALONE else min(PARTS, -(-length // block))
     tall, wide = -(-len(p) // INNER_ROWS), -(-len(q) // INNER_COLUMNS)
     shape = count, tall * wide, INNER_ROWS * INNER_COLUMNS
-    parts = threads.scratch(math.prod(shape), p.dtype)[:math.prod(shape)].reshape(shape)
+    parts = threads.scratch(math.prod(shape), p.dtype, "sums").reshape(shape)
     _run(dots, count, p.dtype, _address(p), p.strides[0] // size, len(p), _address(q),
          q.strides[0] // size, len(q), length, block, parts, size)
     gather(parts, out.T if across else out)
@@ -53,7 +53,7 @@ def _outer(a, b, out):
     """``a @ b`` as sums of rows of b."""
     size, (m, k), n = a.itemsize, a.shape, b.shape[1]
     block = BLOCK // size
-    factors = threads.scratch(-(-m // LOW) * LOW * k, a.dtype)
+    factors = threads.scratch(-(-m // LOW) * LOW * k, a.dtype, "factors")
     pack(a, factors)
     _run(spread, 1 if out.size * k < ALONE else -(-n // block), a.dtype, factors, m, k,
          _address(b), b.strides[0] // size, n, _address(out), out.strides[0] // size, block,

@@ -43,7 +43,7 @@ bilinear(np.matmul, _matmul_da, _matmul_db)
 
 # ---------------------------------------------------------------- dense
 
-def _skinny(a, b, out=None):
+def _skinny(a, b):
     """The multiplications of ``a @ b``, two matrices, if tiles are faster than BLAS; else 0.
 
     Measured on two threads, time over that of OpenBLAS on ours and on its own (float32):
@@ -88,7 +88,7 @@ def dense(x, w):
 def _dense_into(out, x, w):
     if x.ndim != 2:
         x, out = _rows(x), np.reshape(out, (-1, len(w)))
-    product(x, w.T, out)
+    product(x, w.T, out=out)
 
 
 dense.into = _dense_into
