@@ -90,12 +90,12 @@ def all_threads(monkeypatch):
     def choose(n):
         monkeypatch.setattr(threads, "count", lambda: n)
         monkeypatch.setattr(fast or blas, "allowed", lambda: n)
-        threads._helpers.cache_clear()
+        threads._team.cache_clear()
     if fast:
         monkeypatch.setattr(fast, "ALONE", 0)
     yield choose
     monkeypatch.undo()
-    threads._helpers.cache_clear()
+    threads._team.cache_clear()
 
 
 # ---------------------------------------------------------------- tiles
@@ -287,11 +287,11 @@ def test_the_number_of_threads_changes_no_bit_of_blas(monkeypatch):
     found = []
     for n in (1, 2, 3):
         monkeypatch.setattr(threads, "count", lambda n=n: n)
-        threads._helpers.cache_clear()
+        threads._team.cache_clear()
         with threadpoolctl.threadpool_limits(n):
             found.append(blas.matmul(a, b))
     monkeypatch.undo()
-    threads._helpers.cache_clear()
+    threads._team.cache_clear()
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
 
