@@ -14,7 +14,14 @@ from . import _geometry as geometry
 from . import _threads as threads
 from ._loops import DOT_COLUMNS, DOT_ROWS, TILE_ROWS, correlate, weigh
 from ._numba import BYTES
-from ._pooled_loops import AT_ONCE, crests, spread_cells, weigh_cells
+from ._pooled_loops import (
+    AT_ONCE,
+    crests,
+    from_vectors,
+    in_vectors,
+    spread_cells,
+    weigh_cells,
+)
 
 PARTS = 1 << 20                 # numbers in the partial sums of a gradient at most
 WORKERS = 8                     # items of work that a gradient by the weights is divided into
@@ -67,15 +74,13 @@ def conv2d_dx(plain, g, w, shape, stride, padding, dilation, groups, out=None):
 def conv2d_pooled_dx(plain, g, cells, w, shape, stride, padding, dilation, groups, window,
                      out=None):
     """The same from the gradient behind the pooling of `conv2d_pooled`, and its cells."""
-    if not _finite(w):
-        return plain(g, cells, w, shape, stride, padding, dilation, groups, window, out=out)
     dtype = np.result_type(g, w)
     width = BYTES // dtype.itemsize
     s, bases, jumps, shifts, places = geometry.cells(
         shape, w.shape, stride, padding, dilation, groups, window, dtype.itemsize, width, True)
     weights = threads.scratch(len(w) * len(shifts) * width, dtype, "weights")
-    weights.fill(0)
-    weights.reshape(len(w), -1)[:, places] = w.reshape(len(w), -1)
+    if not in_vectors(flat(w, dtype), places, weights.reshape(len(w), -1)):
+        return plain(g, cells, w, shape, stride, padding, dilation, groups, window, out=out)
     dx = np.empty(shape, dtype) if out is None else out
     threads.run(spread_cells, 1 if g.size * w[0].size < ALONE else len(g) * s.strips,
                 s.numbers(width, len(bases)), dtype, flat(g, dtype), flat(cells, cells.dtype),
@@ -92,6 +97,7 @@ def conv2d_dw(plain, g, x, shape, stride, padding, dilation, groups, out=None):
     filters, columns = geometry.whole(s.filters, DOT_ROWS), geometry.whole(k, DOT_COLUMNS)
     strips = -(-len(x) // s.together) * s.strips
     sums, shares = _sums(strips, groups, filters, columns, dtype, DOT_ROWS)
+    sums.fill(0)
     size = s.source + 2 * width + filters * s.together * s.positions(width)
     small = len(x) * s.rows * s.columns * math.prod(shape) < ALONE
     threads.run(weigh, 1 if small else len(sums) * shares, size, dtype,
@@ -111,27 +117,23 @@ def conv2d_pooled_dw(plain, g, cells, x, shape, stride, padding, dilation, group
     width = BYTES // dtype.itemsize
     s, bases, jumps, shifts, places = geometry.cells(
         x.shape, shape, stride, padding, dilation, groups, window, dtype.itemsize, width, False)
-    sums, shares = _sums(len(x) * s.strips, groups, s.filters, len(shifts) * width, dtype, 1)
+    sums, shares = _sums(len(x) * s.strips, 1, shape[0], len(shifts) * width, dtype, groups)
+    sums = sums[:, 0]
     small = g.size * math.prod(shape[1:]) < ALONE
     threads.run(weigh_cells, 1 if small else len(sums) * shares, s.numbers(width, len(bases)),
                 dtype, flat(g, dtype), flat(cells, cells.dtype), flat(x, dtype), len(x), sums,
                 shares, s, bases, jumps, shifts)
     dw = np.empty(shape, dtype) if out is None else out
-    total = sums[0].reshape(len(dw), -1)
-    for part in sums[1:]:
-        total += part.reshape(total.shape)
-    np.take(total, places, axis=1, out=dw.reshape(len(dw), -1), mode="clip")    # no buffer
-    if not _finite(dw):
+    if not from_vectors(sums, places, dw.reshape(-1)):
         return plain(g, cells, x, shape, stride, padding, dilation, groups, window, out=out)
     return dw
 
 
 def _sums(strips, groups, filters, columns, dtype, block):
-    """(zeros (parts of a sum over ``strips``, groups, filters, columns), shares of the filters
-    in blocks of so many)"""
+    """(an array (parts of a sum over ``strips``, groups, filters, columns) of any values,
+    shares of the filters in blocks of so many)"""
     parts = min(strips, max(1, PARTS // (groups * filters * columns)), WORKERS)
     sums = threads.scratch(parts * groups * filters * columns, dtype, "sums")
-    sums.fill(0)
     return (sums.reshape(parts, groups, filters, columns),
             min(-(-WORKERS // parts), filters // block))
 

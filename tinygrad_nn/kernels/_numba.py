@@ -76,7 +76,6 @@ class Writer:
         self.size = scalar.bitwidth // 8
         self.lanes = BYTES // self.size
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.numbers = ir.VectorType(INDEX, self.lanes)
 
     def at(self, kind, array, index):
         """The address of an element of a flat array."""
@@ -92,8 +91,8 @@ class Writer:
         return self.b.load(pointer, align=self.size)
 
     def store(self, value, pointer):
-        pointer = self.b.bitcast(pointer, self.vector.as_pointer())
-        self.b.store(value, pointer, align=self.size)
+        align = self.size if value.type == self.vector else 1
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer()), align=align)
 
     def spread(self, value):
         """A vector of one scalar."""
@@ -131,9 +130,11 @@ class Writer:
 
     def mask(self, start, stop):
         """Which of the elements from ``start`` on are before ``stop``."""
-        count = ir.Constant(self.numbers, list(range(self.lanes)))
-        return self.b.icmp_signed("<", self.b.add(self.spread(start), count),
-                                  self.spread(stop))
+        left, most = self.b.sub(stop, start), ir.Constant(INDEX, self.lanes)
+        left = self.b.select(self.b.icmp_signed("<", left, most), left, most)
+        small = ir.IntType(32)                  # half as many instructions as with 64 bits
+        count = ir.Constant(ir.VectorType(small, self.lanes), list(range(self.lanes)))
+        return self.b.icmp_signed("<", count, self.spread(self.b.trunc(left, small)))
 
     def _masked(self, name, result, vector, arguments):
         """Call LLVM's function of that name for such vectors."""

@@ -27,7 +27,7 @@ from ._pooled_tiles import (
     weigh_9,
 )
 
-AT_ONCE = 128                   # results of which the vectors are turned into rows at once
+AT_ONCE = 256                   # results of which the vectors are turned into rows at once
 
 
 @compiled
@@ -97,20 +97,15 @@ def peaks(out, out_at, cells_at, x_at, pitch, w, w_at, offsets, count, bias, bia
 def list_gradients(g, cells, at, count, s, bases, jumps, out, out_at, places, places_at):
     """Of ``count`` pooled results the gradients and the windows that they belong to, and one
     more, of nothing; a result that came from no cell has the gradient 0."""
-    zero = out.dtype.type(0)
+    zero, down, along = out.dtype.type(0), jumps[s.dead // 2], jumps[1]
     for i in range(count):
-        cell = np.int32(cells[np.uintp(at + i)])
+        cell, place = np.int32(cells[np.uintp(at + i)]), bases[np.uintp(i)]
         out[np.uintp(out_at + i)] = g[np.uintp(at + i)] if cell < s.dead else zero
-    if s.by_two:                                    # in vectors: three times as fast
-        down, along = np.int32(jumps[2]), np.int32(jumps[1])
-        for i in range(count):
-            cell = np.int32(cells[np.uintp(at + i)])
-            places[np.uintp(places_at + i)] = (bases[np.uintp(i)] + (cell & 1) * along
-                                               + (cell >> 1 & 1) * down)
-    else:
-        for i in range(count):
-            places[np.uintp(places_at + i)] = (bases[np.uintp(i)]
-                                               + jumps[np.uintp(cells[np.uintp(at + i)])])
+        if s.by_two:                                # no table: vectors
+            place += (cell & 1) * along + (cell >> 1 & 1) * down
+        else:
+            place += jumps[np.uintp(cell)]
+        places[np.uintp(places_at + i)] = place
     out[np.uintp(out_at + count)] = zero
     places[np.uintp(places_at + count)] = 0
 
@@ -143,95 +138,129 @@ def gather_pixels(x, n, group, first, rows, s, out):
 
 
 @compiled
+def in_vectors(w, places, out):
+    """The weights of filters, one after the other, into vectors of zeros (filters, numbers of a
+    window) at the places; whether all are finite."""
+    finite, count = True, len(places)
+    for f in range(out.shape[0]):
+        out[f] = 0
+        for k in range(count):
+            value = w[np.uintp(f * count + k)]
+            finite &= np.isfinite(value)
+            out[f, np.uintp(places[k])] = value
+    return finite
+
+
+@compiled
+def from_vectors(parts, places, out):
+    """The same back: sums of ``parts`` (n, filters, numbers of a window) into ``out``."""
+    finite, count = True, len(places)
+    for f in range(parts.shape[1]):
+        for k in range(count):
+            value = out.dtype.type(0)
+            for t in range(parts.shape[0]):
+                value += parts[t, f, np.uintp(places[k])]
+            finite &= np.isfinite(value)
+            out[np.uintp(f * count + k)] = value
+    return finite
+
+
+@compiled
+def weigh_window(x, shifts, w, at, g_at, places, places_at, count):
+    """Of one filter: its weights from ``at`` on, pixels and gradients in ``x``."""
+    v, step = 0, lanes(x)
+    while v < len(shifts):
+        if v + 9 <= len(shifts):
+            weigh_9(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 9, at + 9 * step
+        elif v + 3 <= len(shifts):
+            weigh_3(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 3, at + 3 * step
+        else:
+            weigh_1(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 1, at + step
+
+
+@compiled
+def spread_window(x, shifts, w, at, g_at, places, places_at, count):
+    """The same of `spread_1`, `spread_3` and `spread_9`."""
+    v, step = 0, lanes(x)
+    while v < len(shifts):
+        if v + 9 <= len(shifts):
+            spread_9(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 9, at + 9 * step
+        elif v + 3 <= len(shifts):
+            spread_3(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 3, at + 3 * step
+        else:
+            spread_1(x, 0, shifts, v, w, at, x, g_at, places, places_at, count)
+            v, at = v + 1, at + step
+
+
+@compiled
 def weigh_cells(g, cells, x, batch, parts, shares, s, bases, jumps, shifts, scratch, counter):
-    """The gradient by the weights, ``parts`` (n, groups, filters, numbers of a window in whole
-    vectors), to be added up: parts and shares as in `weigh`."""
-    width, vectors = lanes(scratch), len(shifts)
-    places = scratch.view(np.int32)
-    parts_count, out = parts.shape[0], parts.reshape(parts.size)
-    list_at = whole(s.tall * s.pitch * s.pixel + width, width)
+    """The gradient by the weights, ``parts`` (n, groups * filters, numbers of a window in whole
+    vectors), to be added up. Parts and shares as in `weigh`; what was in the parts is lost."""
+    count, _, window = parts.shape
+    places, out = scratch.view(np.int32), parts.reshape(parts.size)
+    list_at = whole(s.tall * s.pitch * s.pixel + lanes(scratch), lanes(scratch))
     places_at = (list_at + len(bases) + 1) * (len(places) // len(scratch))
-    strips = (s.rows + s.strip - 1) // s.strip
+    items = batch * s.strips
     while True:
-        work = next_item(counter, parts_count * shares)
-        if work == parts_count * shares:
+        work = next_item(counter, count * shares)
+        if work == count * shares:
             return
         t, share = work // shares, work % shares
-        filters = range(share * s.filters // shares, (share + 1) * s.filters // shares)
-        for item in range(t * batch * strips // parts_count,
-                          (t + 1) * batch * strips // parts_count):
-            n, first = item // strips, item % strips * s.strip
+        low, high = share * s.filters // shares, (share + 1) * s.filters // shares
+        for group in range(s.groups):
+            first = (t * s.groups + group) * s.filters
+            fill(out, (first + low) * window, (first + high) * window)
+        for item in range(t * items // count, (t + 1) * items // count):
+            n, first = item // s.strips, item % s.strips * s.strip
             rows = min(s.strip, s.rows - first)
-            count = rows * s.columns
+            results = rows * s.columns
             for group in range(s.groups):
                 gather_pixels(x, n, group, first * s.down - s.top,
                               (rows - 1) * s.down + s.reach + 1, s, scratch)
-                for f in filters:
-                    at = (n * s.groups + group) * s.filters + f
-                    list_gradients(g, cells, (at * s.rows + first) * s.columns, count, s, bases,
-                                   jumps, scratch, list_at, places, places_at)
-                    to = ((t * s.groups + group) * s.filters + f) * vectors * width
-                    v = 0
-                    while v < vectors:
-                        if vectors - v >= 9:
-                            weigh_9(scratch, 0, shifts, v, out, to + v * width, scratch,
-                                    list_at, places, places_at, count + count % 2)
-                            v += 9
-                        elif vectors - v >= 3:
-                            weigh_3(scratch, 0, shifts, v, out, to + v * width, scratch,
-                                    list_at, places, places_at, count + count % 2)
-                            v += 3
-                        else:
-                            weigh_1(scratch, 0, shifts, v, out, to + v * width, scratch,
-                                    list_at, places, places_at, count + count % 2)
-                            v += 1
+                for f in range(group * s.filters + low, group * s.filters + high):
+                    at = ((n * s.groups * s.filters + f) * s.rows + first) * s.columns
+                    list_gradients(g, cells, at, results, s, bases, jumps, scratch, list_at,
+                                   places, places_at)
+                    weigh_window(scratch, shifts, out,
+                                 (t * s.groups * s.filters + f) * window, list_at, places,
+                                 places_at, results + results % 2)
 
 
 @compiled
 def spread_cells(g, cells, batch, w, dx, s, bases, jumps, shifts, scratch, counter):
-    """The gradient by the images; ``w``: (groups, filters, vectors of a window)."""
-    width, vectors = lanes(scratch), len(shifts)
-    places = scratch.view(np.int32)
+    """The gradient by the images; ``w``: (groups * filters, vectors of a window), flat."""
+    width = lanes(scratch)
+    places, plane = scratch.view(np.int32), s.height * s.width
     list_at = whole(s.tall * s.pitch * s.pixel, width)
     places_at = (list_at + len(bases) + 1) * (len(places) // len(scratch))
-    strips = (s.height + s.strip - 1) // s.strip
     while True:
-        item = next_item(counter, batch * strips)
-        if item == batch * strips:
+        item = next_item(counter, batch * s.strips)
+        if item == batch * s.strips:
             return
-        n, first = item // strips, item % strips * s.strip
+        n, first = item // s.strips, item % s.strips * s.strip
         stop = min(first + s.strip, s.height)
         # The pooled rows that reach these, and the row of the image that the first one reaches.
         low = max(0, (first + s.top - s.reach) // s.down)
         high = max(low, min(s.rows, (stop - 1 + s.top) // s.down + 1))
-        origin, count = low * s.down - s.top, (high - low) * s.columns
+        origin, results = low * s.down - s.top, (high - low) * s.columns
         rows = max(stop - origin, (high - low - 1) * s.down + s.reach + 1)
         for group in range(s.groups):
             fill(scratch, 0, rows * s.pitch * s.pixel)
-            for f in range(s.filters):
-                at = (n * s.groups + group) * s.filters + f
-                list_gradients(g, cells, (at * s.rows + low) * s.columns, count, s, bases,
-                               jumps, scratch, list_at, places, places_at)
-                of = (group * s.filters + f) * vectors * width
-                v = 0
-                while v < vectors:
-                    if vectors - v >= 9:
-                        spread_9(scratch, 0, shifts, v, w, of + v * width, scratch, list_at,
-                                 places, places_at, count)
-                        v += 9
-                    elif vectors - v >= 3:
-                        spread_3(scratch, 0, shifts, v, w, of + v * width, scratch, list_at,
-                                 places, places_at, count)
-                        v += 3
-                    else:
-                        spread_1(scratch, 0, shifts, v, w, of + v * width, scratch, list_at,
-                                 places, places_at, count)
-                        v += 1
+            for f in range(group * s.filters, (group + 1) * s.filters):
+                at = ((n * s.groups * s.filters + f) * s.rows + low) * s.columns
+                list_gradients(g, cells, at, results, s, bases, jumps, scratch, list_at, places,
+                               places_at)
+                spread_window(scratch, shifts, w, f * len(shifts) * width, list_at, places,
+                              places_at, results)
             for h in range(first, stop):
                 source = ((h - origin) * s.pitch + s.left) * s.pixel
                 to = ((n * s.groups + group) * s.channels * s.height + h) * s.width
                 for c in range(0, s.channels, width):
                     for q in range(0, s.width, width):
-                        turn(dx, to + c * s.height * s.width + q, s.height * s.width, scratch,
-                             source + q * s.pixel + c, s.pixel, min(width, s.width - q),
-                             min(width, s.channels - c))
+                        turn(dx, to + c * plane + q, plane, scratch, source + q * s.pixel + c,
+                             s.pixel, min(width, s.width - q), min(width, s.channels - c))

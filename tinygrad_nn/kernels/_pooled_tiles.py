@@ -107,30 +107,44 @@ def turn(typing, out, out_at, out_step, x, x_at, x_step, rows, columns):
     def write(context, b, signature, args):
         v = Writer(context, b, x.dtype)
         target, source = v.at(out, args[0], args[1]), v.at(x, args[3], args[4])
-        zero, numbers = ir.Constant(INDEX, 0), range(v.lanes)
+        full, zero = ir.Constant(INDEX, v.lanes), ir.Constant(INDEX, 0)
 
         def some(k, stop, count):
             """Of a line's elements those before ``count``, of one from ``stop`` on none."""
             there = b.icmp_signed("<", ir.Constant(INDEX, k), stop)
             return v.mask(zero, b.select(there, count, zero))
 
-        lines = [v.load_some(v.step(source, b.mul(args[5], ir.Constant(INDEX, r))),
-                             some(r, args[6], args[7])) for r in numbers]
-        half = 1
-        while half < v.lanes:                   # exchange blocks of half x half beside the
-            keep = [k if not k & half else v.lanes + k - half for k in numbers]     # diagonal
-            move = [k + half if not k & half else v.lanes + k for k in numbers]
-            kinds = [ir.Constant(ir.VectorType(ir.IntType(32), v.lanes), m)
-                     for m in (keep, move)]
-            for r in numbers:
-                if not r & half:
-                    pair = lines[r], lines[r + half]
-                    lines[r], lines[r + half] = (b.shuffle_vector(*pair, k) for k in kinds)
-            half *= 2
-        for c, line in enumerate(lines):
-            if out.dtype != x.dtype:
-                line = b.fptoui(line, ir.VectorType(ir.IntType(8), v.lanes))
-            place = v.step(target, b.mul(args[2], ir.Constant(INDEX, c)))
-            v.store_some(line, place, some(c, args[7], args[6]))
+        def move(load, store):
+            lines = [load(r, v.step(source, b.mul(args[5], ir.Constant(INDEX, r))))
+                     for r in range(v.lanes)]
+            for c, line in enumerate(_turned(v, lines)):
+                if out.dtype != x.dtype:
+                    line = b.fptoui(line, ir.VectorType(ir.IntType(8), v.lanes))
+                store(c, line, v.step(target, b.mul(args[2], ir.Constant(INDEX, c))))
+
+        rows, columns = args[6:]
+        is_full = b.and_(*(b.icmp_signed("==", n, full) for n in (rows, columns)))
+        with b.if_else(is_full) as (then, otherwise):
+            with then:                                          # masks take as long again
+                move(lambda r, place: v.load(place),
+                     lambda c, line, place: v.store(line, place))
+            with otherwise:
+                move(lambda r, place: v.load_some(place, some(r, rows, columns)),
+                     lambda c, line, place: v.store_some(line, place, some(c, columns, rows)))
         return context.get_dummy_value()
     return signature, write
+
+
+def _turned(v, lines):
+    """Of a square of vectors the columns."""
+    lines, numbers, half = list(lines), range(v.lanes), 1
+    while half < v.lanes:                       # exchange blocks of half x half beside the
+        keep = [k if not k & half else v.lanes + k - half for k in numbers]         # diagonal
+        move = [k + half if not k & half else v.lanes + k for k in numbers]
+        kinds = [ir.Constant(ir.VectorType(ir.IntType(32), v.lanes), m) for m in (keep, move)]
+        for r in numbers:
+            if not r & half:
+                pair = lines[r], lines[r + half]
+                lines[r], lines[r + half] = (v.b.shuffle_vector(*pair, k) for k in kinds)
+        half *= 2
+    return lines
