@@ -32,7 +32,8 @@ try:
 except ImportError:
     threadpoolctl = None
 compiled = pytest.mark.skipif(fast is None, reason="numba is not installed")
-limited = pytest.mark.skipif(not blas._libraries(), reason="no OpenBLAS with threadpoolctl")
+limited = pytest.mark.skipif(not (kernels.available() and blas._libraries()),
+                             reason="no numba, or no OpenBLAS with threadpoolctl")
 EPS = {np.float32: 1e-6, np.float64: 1e-14}
 
 
