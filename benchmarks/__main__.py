@@ -5,8 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from . import _imports, _machine, _report, _rounds
-from ._rows import PEERS, ROWS
+from . import _fresh, _imports, _machine, _report, _rounds
+from ._contestants import PEERS
+from ._rows import ROWS
 
 
 def names(known, none=()):
@@ -46,7 +47,8 @@ def run(row, packages, quick):
     if row == "import":
         say("import")
         return _imports.TITLE, _imports.measure(quick)
-    results = _rounds.measure(ROWS[row], packages, quick, lambda text: say(f"{row}: {text}"))
+    how = _fresh if ROWS[row].way in ("whole", "caches") else _rounds
+    results = how.measure(ROWS[row], packages, quick, lambda text: say(f"{row}: {text}"))
     return ROWS[row].title, results
 
 

@@ -15,15 +15,21 @@ ROOT = Path(__file__).parents[1]
 # change which kernel runs. Every worker starts from the defaults, but for the threads.
 DROPPED = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "MALLOC_",
            "GLIBC_", "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
-SET = {"OPENBLAS_NUM_THREADS": str(THREADS), "OMP_NUM_THREADS": str(THREADS),
-       "MKL_NUM_THREADS": str(THREADS), "VECLIB_MAXIMUM_THREADS": str(THREADS),
-       "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+NUMBER_OF_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+                     "VECLIB_MAXIMUM_THREADS", "BENCHMARKS_THREADS")
+SET = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def threads(number):
+    """The variables that set so many for everybody; the last one is for `frameworks/`."""
+    return dict.fromkeys(NUMBER_OF_THREADS, str(number))
+
 
 
 def environment():
     """For workers: the user's, without the tuning, with the number of threads."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(DROPPED)}
-    return {**kept, **SET}
+    return {**kept, **SET, **threads(THREADS)}
 
 
 def missing(peer):
@@ -59,7 +65,7 @@ def describe():
         "system": platform.platform(), "python": platform.python_version(), "commit": _commit(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "dropped_variables": sorted(k for k in os.environ if k.startswith(DROPPED)),
-        "environment": SET, "executable": sys.executable,
+        "environment": {**SET, **threads(THREADS)}, "executable": sys.executable,
     }
 
 

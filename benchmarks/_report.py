@@ -1,5 +1,6 @@
 """The results as Markdown: a heading and a table for each row."""
 
+from ._results import package
 from ._statistics import quartiles
 
 COLUMNS = {      # heading -> (the part of a result that it needs, the text that it makes of it)
@@ -7,6 +8,10 @@ COLUMNS = {      # heading -> (the part of a result that it needs, the text that
     "quartiles": ("rounds", lambda r: span(*quartiles(r)[::2])),
     "tinygrad_nn ÷ it": ("ours_over_it", lambda q: number(q["value"])),
     "quartiles of that": ("ours_over_it", lambda q: span(q["low"], q["high"])),
+    "÷ without": ("over_plain", lambda q: number(q["value"])),
+    "quartiles of this": ("over_plain", lambda q: span(q["low"], q["high"])),
+    "of BLAS": ("of_blas", lambda f: f"{100 * f:.0f} %"),
+    "of bandwidth": ("of_bandwidth", lambda f: f"{100 * f:.0f} %"),
     "first step": ("first_s", lambda s: f"{number(s)} s"),
     "peak memory": ("peak", lambda b: f"{b / 2**20:.0f} MB"),
     "growth by steps": ("growth", lambda g: f"{g['steps'] / 2**20:.1f} MB"),
@@ -59,7 +64,7 @@ def heading(machine, missing, quick):
 def footing(rows):
     """Versions and BLAS, as the workers told them."""
     results = {k: r for results in rows.values() for k, r in results.items() if "version" in r}
-    versions = {label.split()[0]: r["version"] for label, r in results.items()}
+    versions = {package(label): r["version"] for label, r in results.items()}
     lines = [", ".join(f"{package} {v}" for package, v in versions.items())] if versions else []
-    numpys = [r["blas"] for label, r in results.items() if label.split()[0] == "numpy"]
+    numpys = [r["blas"] for label, r in results.items() if package(label) == "numpy"]
     return "\n\n".join(lines + [f"NumPy's BLAS: {blas}" for blas in numpys[:1]])

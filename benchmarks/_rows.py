@@ -1,91 +1,16 @@
-"""What is measured: the rows, and which function of which framework takes part in each.
+"""What is measured: the rows, and who takes part in each.
 
 A new row is a problem in `workloads.py`, a function for it in files of `frameworks/`, and an
 entry here. Imports no framework, since the parent process must stay small and quiet.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-CHAIN = {                                  # label -> function; its first word is the package
-    "tinygrad_nn": "ours.chain",
-    "numpy": "plain.chain",
-    "torch": "pytorch.chain",
-    "jax (jit)": "jax_.chain",
-    "tensorflow (function)": "tensorflow_.chain",
-    "mygrad (no guard)": "mygrad_.chain",
-    "autograd": "autograd_.chain",
-}
-MLP = {
-    "tinygrad_nn": "ours.mlp",
-    "tinygrad_nn (compiled)": "ours.mlp_compiled",
-    "numpy (course)": "plain.mlp_course",
-    "numpy (tuned)": "plain.mlp_tuned",
-    "torch": "pytorch.mlp",
-    "torch.compile": "pytorch_compile.mlp",
-    "jax (jit)": "jax_.mlp",
-    "tensorflow (function)": "tensorflow_.mlp",
-    "mygrad (no guard)": "mygrad_.mlp",
-    "autograd": "autograd_.mlp",
-}
-TRAINING = {
-    "tinygrad_nn (compiled)": "ours.mlp_compiled",
-    "tinygrad_nn (closed form)": "ours.mlp_closed_form",
-    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "torch.compile", "jax (jit)",
-                                       "tensorflow (function)")},
-}
-SMALL = {
-    "tinygrad_nn": "ours.mlp",
-    "tinygrad_nn (compiled)": "ours.mlp_compiled",
-    "numpy": "plain.mlp_tuned",
-    "torch": "pytorch.mlp",
-    "torch.compile": "pytorch_compile.mlp",
-    "jax (jit)": "jax_.mlp",
-    "tensorflow (function)": "tensorflow_.mlp",
-}
-DEEP = {label: CHAIN[label] for label in ("tinygrad_nn", "numpy", "torch")}
-NETWORK = {
-    "tinygrad_nn": "ours.network",
-    "tinygrad_nn (compiled)": "ours.network_compiled",
-    "numpy": "plain.network",
-    "torch": "pytorch.network",
-    "torch (channels last, fused)": "pytorch.network_tuned",
-    "torch.compile": "pytorch_compile.network",
-    "jax (jit)": "jax_.network",
-    "tensorflow (function)": "tensorflow_.network",
-}
-PICTURES = {**NETWORK, "torch (malloc, channels last, fused)": "pytorch.network_tuned"}
-BLOCK = {
-    "tinygrad_nn": "ours.block",
-    "tinygrad_nn (compiled)": "ours.block_compiled",
-    "numpy": "plain.block",
-    "torch": "pytorch.block",
-    "torch.compile": "pytorch_compile.block",
-    "jax (jit)": "jax_.block",
-    "tensorflow (function)": "tensorflow_.block",
-}
-FIT_ARRAYS = {
-    "tinygrad_nn": "ours_fit.arrays",
-    "tinygrad_nn (compiled)": "ours_fit.arrays_compiled",
-    "numpy": "plain_fit.arrays",
-    "torch (DataLoader)": "pytorch_fit.arrays",
-    "tensorflow (Keras fit)": "keras_fit.arrays",
-}
-FIT_PICTURES = {
-    "tinygrad_nn (cached)": "ours_fit.pictures_cached",
-    "tinygrad_nn (compiled)": "ours_fit.pictures",
-    "numpy": "plain_fit.pictures",
-    "torch (DataLoader)": "pytorch_fit.pictures",
-    "tensorflow (Keras fit, cached)": "keras_fit.pictures_cached",
-    "tensorflow (Keras fit)": "keras_fit.pictures",
-}
-# Malloc never gives pages back and never asks for single ones: with its defaults each large
-# array of a step is fresh pages, that the system fills with zeros. (A threshold would do for
-# arrays up to 32 MB only.)
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 40),
-          "MALLOC_TOP_PAD_": str(2 ** 26)}
-TUNED = "(malloc"               # what is in the label of a contestant that runs with this
-TIMED = {"seconds": 0.25, "rounds": 15, "idle": 0.1}
-QUICK = {"seconds": 0.02, "rounds": 3, "idle": 0.05}
+from . import THREADS
+from . import _contestants as who
+
+TIMED = {"seconds": 0.25, "idle": 0.1}          # a batch, and the pause after it
+QUICK = {"seconds": 0.02, "idle": 0.05}
 
 
 @dataclass(frozen=True)
@@ -93,7 +18,12 @@ class Row:
     """``problem`` is a function of workloads.py and ``settings`` its arguments; ``small``
     replaces some of them for a label, or for "quick". The results of the first ``checked``
     steps must agree to ``tolerance``, relative. ``memory``: also measure what a step holds;
-    ``growth``: by how much memory rises in those first steps. ``fit``: a step is an epoch."""
+    ``growth``: by how much memory rises in those first steps.
+
+    ``way``: "steps" in turn; "busy", these beside a busy process too; "fit", where a step is an
+    epoch; "whole" or "caches", runs in processes of their own (`_fresh`). ``rival``: how the
+    label begins of whom a summary compares with; else the fastest of all.
+    """
 
     title: str
     problem: str
@@ -103,7 +33,10 @@ class Row:
     checked: int = 1
     memory: bool = False
     growth: bool = False
-    fit: bool = False
+    way: str = "steps"
+    rounds: int = 15
+    threads: int = THREADS
+    rival: str = ""
     small: dict = field(default_factory=dict)
 
     def settings_for(self, label, quick):
@@ -117,70 +50,99 @@ class Row:
 # most seeds a forgotten bias is lost in the rounding.
 LOSS = 5e-6
 
+
+def chain(title, contestants, tolerance, n, size, **more):
+    return Row(title, "chain", {"n": n, "size": size}, contestants, tolerance, rival="torch",
+               **more)
+
+
+def mlp(title, layers, samples, seed, contestants=who.MLP, **settings):
+    return Row(title, "mlp", {"layers": layers, "samples": samples, "seed": seed, **settings},
+               contestants, LOSS, checked=8)
+
+
+def network(title, image, convolutions, layers, samples, classes, seed, rate,
+            contestants=who.NETWORK):
+    settings = {"image": image, "convolutions": convolutions, "layers": layers,
+                "samples": samples, "classes": classes, "seed": seed, "rate": rate}
+    return Row(title, "network", settings, contestants, LOSS, checked=8, growth=True)
+
+
+def trained(row, contestants, rounds):
+    """2,500 steps of it."""
+    return replace(row, title="2,500 steps of it, from the first call on", way="whole",
+                   settings={**row.settings, "iterations": 2500}, contestants=contestants,
+                   checked=1, rounds=rounds, small={"quick": {"iterations": 10}})
+
+
+def begun(row):
+    return replace(row, title="the first three steps of it, from a built model, in a new "
+                   "process and in a second one", checked=3, growth=False, way="caches",
+                   rounds=3)
+
+
+def fit(title, row, contestants, tolerance, quick, problem="network", **settings):
+    """Epochs with the network of ``row``."""
+    kept = {k: v for k, v in row.settings.items() if problem == "network" or k not in (
+        "samples", "classes")}
+    return Row(title, problem, {**kept, "batch": 32, **settings}, contestants, tolerance,
+               way="fit", rival="tensorflow (Keras fit)", small={"quick": quick})
+
+
+CHAIN = ("chain of 1,000 multiplications and additions on 10 numbers (float64, Python floats "
+         "as constants), forward and backward")
+LONG = ("chain of 1,000,000 operations on 2 numbers (float64, Python floats as constants), "
+        "forward and backward; torch 100,000")
+SHORTER = {"torch": {"n": 100_000}, "quick": {"n": 20_000}}
+W1 = mlp("one full-batch step, MLP 12288-20-7-5-1, 209 samples, float32, SGD",
+         [12288, 20, 7, 5, 1], 209, seed=5)
+W2 = mlp("one full-batch step, MLP 49152-20-7-5-1, 1,323 samples, float32, SGD",
+         [49152, 20, 7, 5, 1], 1323, seed=9)
+W3 = network("one step on a batch of 32, MLP 784-128-10, float32, cross-entropy, Adam",
+             [784], [], [128], 32, 10, seed=1, rate=1e-3)
+W4 = network("one step on a batch of 32 images 3 x 256 x 256: conv 32 (3 x 3), ReLU, pool 2, "
+             "linear 128, ReLU, linear 1, float32, binary cross-entropy, Adam",
+             [3, 256, 256], [32], [128], 32, 1, seed=2, rate=1e-5, contestants=who.PICTURES)
+W4b = network("the same at 64 x 64", [3, 64, 64], [32], [128], 32, 1, seed=2, rate=1e-4,
+              contestants=who.PICTURES)
+W5 = network("one step on a batch of 64 images 1 x 28 x 28: conv 16, ReLU, pool 2, conv 32, "
+             "ReLU, pool 2, linear 10, float32, cross-entropy, Adam",
+             [1, 28, 28], [16, 32], [], 64, 10, seed=3, rate=1e-3, contestants=who.PICTURES)
+M4 = Row("layer_norm(x + gelu(x)) of (4096, 1024), float32, gelu by tanh; forward, and "
+         "backward from a given gradient to x, weight and bias", "block",
+         {"rows": 4096, "features": 1024, "seed": 4}, who.BLOCK, tolerance=1e-5)
+
 ROWS = {
-    "M1": Row("chain of 1,000 multiplications and additions on 10 numbers (float64, Python "
-              "floats as constants), forward and backward", "chain", {"n": 1000, "size": 10},
-              CHAIN, tolerance=1e-10),
-    "M1a": Row("the same with arrays as constants", "chain",
-               {"n": 1000, "size": 10, "arrays": True}, CHAIN, tolerance=1e-10),
-    "W1": Row("one full-batch step, MLP 12288-20-7-5-1, 209 samples, float32, SGD", "mlp",
-              {"layers": [12288, 20, 7, 5, 1], "samples": 209, "seed": 5}, MLP,
-              tolerance=LOSS, checked=8),
-    "W2": Row("one full-batch step, MLP 49152-20-7-5-1, 1,323 samples, float32, SGD", "mlp",
-              {"layers": [49152, 20, 7, 5, 1], "samples": 1323, "seed": 9}, MLP,
-              tolerance=LOSS, checked=8),
-    "W1-2500": Row("2,500 steps of W1, from the first call on", "mlp",
-                   {"layers": [12288, 20, 7, 5, 1], "samples": 209, "seed": 5,
-                    "iterations": 2500}, TRAINING, tolerance=LOSS,
-                   small={"quick": {"iterations": 10}}),
-    "W2-2500": Row("2,500 steps of W2, from the first call on", "mlp",
-                   {"layers": [49152, 20, 7, 5, 1], "samples": 1323, "seed": 9,
-                    "iterations": 2500}, TRAINING, tolerance=LOSS,
-                   small={"quick": {"iterations": 10}}),
-    "M3": Row("one full-batch step, MLP 2-16-16-1, 100 samples, float32, hinge loss, SGD",
-              "mlp", {"layers": [2, 16, 16, 1], "samples": 100, "seed": 1, "rate": 0.1,
-                      "hinge": True}, SMALL, tolerance=LOSS, checked=8),
-    "W3": Row("one step on a batch of 32, MLP 784-128-10, float32, cross-entropy, Adam",
-              "network", {"image": [784], "convolutions": [], "layers": [128], "samples": 32,
-                          "classes": 10, "seed": 1, "rate": 1e-3}, NETWORK,
-              tolerance=LOSS, checked=8, growth=True),
-    "W4": Row("one step on a batch of 32 images 3 x 256 x 256: conv 32 (3 x 3), ReLU, pool 2, "
-              "linear 128, ReLU, linear 1, float32, binary cross-entropy, Adam", "network",
-              {"image": [3, 256, 256], "convolutions": [32], "layers": [128], "samples": 32,
-               "classes": 1, "seed": 2, "rate": 1e-5}, PICTURES, tolerance=LOSS, checked=8,
-              growth=True),
-    "W4b": Row("the same at 64 x 64", "network",
-               {"image": [3, 64, 64], "convolutions": [32], "layers": [128], "samples": 32,
-                "classes": 1, "seed": 2, "rate": 1e-4}, PICTURES, tolerance=LOSS, checked=8,
-               growth=True),
-    "W5": Row("one step on a batch of 64 images 1 x 28 x 28: conv 16, ReLU, pool 2, conv 32, "
-              "ReLU, pool 2, linear 10, float32, cross-entropy, Adam", "network",
-              {"image": [1, 28, 28], "convolutions": [16, 32], "layers": [], "samples": 64,
-               "classes": 10, "seed": 3, "rate": 1e-3}, PICTURES, tolerance=LOSS, checked=8,
-              growth=True),
-    "M4": Row("layer_norm(x + gelu(x)) of (4096, 1024), float32, gelu by tanh; forward, and "
-              "backward from a given gradient to x, weight and bias", "block",
-              {"rows": 4096, "features": 1024, "seed": 4}, BLOCK, tolerance=1e-5,
-              small={"quick": {"rows": 64}}),
-    "fit-arrays": Row("an epoch of `fit`, 60,000 samples in batches of 32, shuffled; W3's "
-                      "network, Adam, loss and accuracy", "network",
-                      {"image": [784], "convolutions": [], "layers": [128], "samples": 60_000,
-                       "classes": 10, "seed": 1, "rate": 1e-3, "batch": 32}, FIT_ARRAYS,
-                      tolerance=1e-3, fit=True, small={"quick": {"samples": 640}}),
-    "fit-pictures": Row("an epoch of `fit`, 640 JPEG files of 256 x 256 from a folder, decoded "
-                        "to 64 x 64, in batches of 32, shuffled; W4b's network", "pictures",
-                        {"count": 32, "copies": 10, "side": 256, "image": [3, 64, 64],
-                         "convolutions": [32], "layers": [128], "seed": 2, "rate": 1e-4,
-                         "batch": 32}, FIT_PICTURES, tolerance=0.05, fit=True,
-                        small={"quick": {"count": 4, "copies": 64, "side": 64}}),
+    "M1": chain(CHAIN, who.CHAIN, 1e-10, 1000, 10),
+    "M1a": replace(chain("the same with arrays as constants", who.CHAIN, 1e-10, 1000, 10),
+                   settings={"n": 1000, "size": 10, "arrays": True}),
+    "W1": W1,
+    "W2": W2,
+    "W1-2500": trained(W1, who.TRAINING, rounds=2),
+    # One round, and without PyTorch, which takes three times as long as JAX in W2: 13 minutes.
+    "W2-2500": trained(W2, {k: f for k, f in who.TRAINING.items() if "torch" not in k}, 1),
+    "M3": mlp("one full-batch step, MLP 2-16-16-1, 100 samples, float32, hinge loss, SGD",
+              [2, 16, 16, 1], 100, seed=1, contestants=who.SMALL, rate=0.1, hinge=True),
+    "W3": W3,
+    "W4": W4,
+    "W4b": W4b,
+    "W5": W5,
+    "W5-busy": replace(W5, title="W5 with both CPUs for itself, and with a busy loop on one",
+                       growth=False, contestants=who.NETWORK, way="busy"),
+    "M4": replace(M4, small={"quick": {"rows": 64}}),
+    "fit-arrays": fit("an epoch of `fit`, 60,000 samples in batches of 32, shuffled; W3's "
+                      "network, Adam, loss and accuracy", W3, who.FIT_ARRAYS, 1e-3,
+                      {"samples": 640}, samples=60_000),
+    "fit-pictures": fit("an epoch of `fit`, 640 JPEG files of 256 x 256 from a folder, decoded "
+                        "to 64 x 64, in batches of 32, shuffled; W4b's network, Adam, loss and "
+                        "accuracy", W4b, who.FIT_PICTURES, 0.05,
+                        {"count": 4, "copies": 64, "side": 64}, "pictures", count=32,
+                        copies=10, side=256),
+    "first-W5": begun(replace(W5, contestants=who.NETWORK)),
+    "first-M4": begun(M4),
     "import": None,                        # `_imports.py`
-    "deep": Row("chain of 1,000,000 operations on 2 numbers (float64, Python floats as "
-                "constants), forward and backward; torch 100,000", "chain",
-                {"n": 1_000_000, "size": 2}, DEEP, tolerance=1e-8, memory=True,
-                small={"torch": {"n": 100_000}, "quick": {"n": 20_000}}),
-    "deep-a": Row("the same with arrays as constants", "chain",
-                  {"n": 1_000_000, "size": 2, "arrays": True}, DEEP, tolerance=1e-8,
-                  memory=True, small={"torch": {"n": 100_000}, "quick": {"n": 20_000}}),
+    "deep": chain(LONG, who.DEEP, 1e-8, 1_000_000, 2, memory=True, small=SHORTER),
+    "deep-a": replace(chain("the same with arrays as constants", who.DEEP, 1e-8, 1_000_000, 2,
+                            memory=True, small=SHORTER),
+                      settings={"n": 1_000_000, "size": 2, "arrays": True}),
 }
-# numpy is always one more
-PEERS = ("torch", "torch.compile", "jax", "tensorflow", "mygrad", "autograd")

@@ -25,19 +25,13 @@ class Contestant:
 
     def prepare(self):
         """Import, build, and run the first steps; their values are to be compared."""
-        start = perf_counter()
-        name, function = self.task["function"].split(".")
-        make = getattr(importlib.import_module(f".frameworks.{name}", __package__), function)
-        answer = {"import_s": perf_counter() - start}
-        workloads = importlib.import_module(".workloads", __package__)
-        problem = getattr(workloads, self.task["problem"])(**self.task["settings"])
+        make, problem, answer = self._begin()
         bare = _memory.resident()
         if self.task["fit"]:
             answer["values"] = make(problem.head(8))(1)[1]
             self.problem, self.step = problem, make(problem)     # its files live as long as it
-            return {**answer, "version": version(self.task["package"]), "blas": blas()}
-        whole = getattr(problem, "iterations", 0)
-        step = self.step = training(make, problem) if whole else make(problem)
+            return {**answer, **self._made_of()}
+        step = self.step = make(problem)
         if self.task["memory"]:
             make(problem._replace(n=100))()                # so that caches are filled
             answer["memory"] = {"n": problem.n, **_memory.cost_of(step)}
@@ -55,7 +49,32 @@ class Contestant:
                                 "in_all": _memory.peak() - bare}
         if problem.expected is not None:
             answer["expected"] = flat([problem.expected])
-        return {**answer, "version": version(self.task["package"]), "blas": blas()}
+        return {**answer, **self._made_of()}
+
+    def once(self):
+        """In a process that has run no step yet: a whole training, built on the clock; or the
+        first steps of a model that was built before it."""
+        make, problem, answer = self._begin()
+        iterations = getattr(problem, "iterations", 0)
+        step, results, times = None if iterations else make(problem), [], []
+        for _ in range(iterations or self.task["checked"]):
+            start = perf_counter()
+            step = step or make(problem)
+            results.append(step())
+            times.append(perf_counter() - start)
+        return {**answer, "values": flat(results[:8]), "first_s": times[0],
+                "step_s": sum(times), **self._made_of()}
+
+    def _begin(self):
+        start = perf_counter()
+        name, function = self.task["function"].split(".")
+        make = getattr(importlib.import_module(f".frameworks.{name}", __package__), function)
+        answer = {"import_s": perf_counter() - start}
+        workloads = importlib.import_module(".workloads", __package__)
+        return make, getattr(workloads, self.task["problem"])(**self.task["settings"]), answer
+
+    def _made_of(self):
+        return {"version": version(self.task["package"]), "blas": blas()}
 
     def warm(self, seconds):
         """Steps for so long, at least one; the median time of a step."""
@@ -80,15 +99,6 @@ class Contestant:
 
     def finish(self):
         return {"peak": max(self.peak, _memory.peak())}
-
-
-def training(make, problem):
-    """A step that is a whole training, from the first call on; gives the first losses."""
-    def run():
-        step = make(problem)
-        losses = [step() for _ in range(problem.iterations)]
-        return tuple(loss for loss, in losses[:8])
-    return run
 
 
 def timed(step):
