@@ -54,7 +54,9 @@ def heading(machine, missing, quick):
     """What ran where, above all tables."""
     lines = [f"{machine['cpu']}, CPUs {machine['used_cpus']} of {machine['cpus']}, "
              f"{machine['threads']} threads, Python {machine['python']}, "
-             f"commit {machine['commit']}, load before {machine['load']}."]
+             f"commit {machine['commit']}, load before {machine['load']}.",
+             "Its limits, measured: {flops:.0f} GFLOP/s in sgemm; copy {copy:.0f} GB/s, triad "
+             "{triad:.0f} GB/s.".format(**{k: v / 1e9 for k, v in machine["limits"].items()})]
     if quick:
         lines.append("A quick run (deep chains have 20,000 operations): it shows that all "
                      "works, its times mean nothing.")

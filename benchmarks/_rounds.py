@@ -71,7 +71,7 @@ def busy_loop():
     process = subprocess.Popen([sys.executable, "-c", LOOP, str(cpus()[-1])])
     try:
         time.sleep(0.1)                              # until the interpreter is up
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()

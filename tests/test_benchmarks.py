@@ -10,10 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import _memory, _report, _rounds, _statistics, worker, workloads
-from benchmarks.__main__ import arguments
-from benchmarks._machine import cpus, environment
-from benchmarks._rows import LOSS, PEERS, ROWS
+from benchmarks import (
+    _machine,
+    _memory,
+    _report,
+    _results,
+    _rounds,
+    _statistics,
+    _workers,
+    worker,
+    workloads,
+)
+from benchmarks.__main__ import ALL, arguments
+from benchmarks._contestants import BLOCK, PEERS
+from benchmarks._machine import environment
+from benchmarks._rows import LOSS, ROWS
 from benchmarks.frameworks import ours, plain
 
 ROOT = Path(__file__).parents[1]
@@ -42,8 +53,8 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert [row.split("|")[1].strip() for row in rows] == [
-        "µs an operation", "---", "tinygrad_nn", "numpy"]
-    assert len({row.count("|") for row in rows}) == 1
+        "µs an operation", "---", "tinygrad_nn", "numpy", "row", "---", "M1"]
+    assert len({row.count("|") for row in rows[:4]}) == 1
     found = json.loads(file.read_text(encoding="utf-8"))
     assert found["machine"]["threads"] == 2 and found["quick"] and not found["left_out"]
     results = found["rows"]["M1"]
@@ -78,11 +89,34 @@ def test_hinge_losses_agree_with_those_by_hand():
         assert _statistics.disagreement(losses(make(p)), expected, LOSS) is None
 
 
-def test_a_whole_training_begins_anew_in_every_step(w1, expected):
-    run = worker.training(plain.mlp_tuned, w1._replace(iterations=3))
-    for _ in range(2):
-        assert _statistics.disagreement([float(loss) for loss in run()], expected[:3],
-                                        LOSS) is None
+@pytest.mark.parametrize("make", [ours.block, ours.block_compiled])
+def test_blocks_agree_with_those_by_hand_and_another_gelu_is_caught(make, monkeypatch):
+    p = workloads.block(rows=64, features=32, seed=0)
+    expected = worker.flat([plain.block(p)()])
+    step = make(p)
+    for _ in range(4):                                  # compiled from the third on
+        assert _statistics.disagreement(worker.flat([step()]), expected, 1e-5) is None
+    gelu = ours.tn.gelu
+    monkeypatch.setattr(ours.tn, "gelu", lambda x, approximate: gelu(x))
+    assert _statistics.disagreement(worker.flat([make(p)()]), expected, 1e-5)
+
+
+@pytest.mark.parametrize("module, function", [
+    ("torch", "pytorch.block"), ("jax", "jax_.block"), ("tensorflow", "tensorflow_.block")])
+def test_blocks_of_other_frameworks_agree(module, function):
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed")
+    contestants = {module: function, "numpy": BLOCK["numpy"]}
+    row = dataclasses.replace(ROWS["M4"], contestants=contestants)
+    results = {label: {} for label in row.contestants}
+    for label in results:
+        contestant = _workers.started(row, label, row.settings_for(label, quick=True))
+        try:
+            results[label] = contestant.ask("prepare")
+        finally:
+            contestant.close()
+    _results.compare(results, row.tolerance)
+    assert "error" not in results[module]
 
 
 def _another_rate(p):
@@ -135,14 +169,13 @@ def test_networks_of_other_frameworks_agree(module, names):
         pytest.skip(f"{module} is not installed")
     for function in names:
         for row in ("W3", "W5"):
-            worker = _rounds.Worker({
-                "package": module, "function": function, "problem": "network",
-                "settings": ROWS[row].settings, "checked": 8, "memory": False, "growth": True,
-                "fit": False, "cpus": cpus()})
+            contestant = _workers.started(
+                dataclasses.replace(ROWS[row], contestants={module: function}), module,
+                ROWS[row].settings)
             try:
-                found = worker.ask("prepare")
+                found = contestant.ask("prepare")
             finally:
-                worker.close()
+                contestant.close()
             expected = losses(plain.network(workloads.network(**ROWS[row].settings)))
             assert _statistics.disagreement(found["values"], expected, LOSS) is None
             assert found["growth"]["in_all"] >= found["growth"]["steps"] > 0
@@ -177,18 +210,18 @@ def test_a_wrong_result_or_a_broken_worker_becomes_an_error_in_its_row():
     assert results["numpy"]["median"] > 0 and "ours_over_it" not in results["numpy"]
     assert "- tinygrad_nn: AttributeError" in _report.table(results)
     wrong = {"numpy": {"values": [1.0]}, "torch": {"values": [1.1]}}
-    _rounds._compare(wrong, 1e-6)
+    _results.compare(wrong, 1e-6)
     assert "error" not in wrong["numpy"] and "wrong result" in wrong["torch"]["error"]
 
 
 def test_a_worker_that_dies_is_reported_with_its_last_words():
-    worker = _rounds.Worker({"cpus": "not a set of numbers"})
+    dead = _workers.Worker({"cpus": "not a set of numbers"})
     try:
-        worker.process.wait(timeout=60)
-        with pytest.raises(_rounds.WorkerError, match=r"ended with code 1: .*Error"):
-            worker.ask("prepare")
+        dead.process.wait(timeout=60)
+        with pytest.raises(_workers.WorkerError, match=r"ended with code 1: .*Error"):
+            dead.ask("prepare")
     finally:
-        worker.close()
+        dead.close()
 
 
 def test_ratios_of_made_up_rounds():
@@ -209,11 +242,11 @@ def test_what_a_step_keeps_is_seen():
 
 
 def test_every_contestant_has_its_function():
-    for row in filter(None, ROWS.values()):
+    for row in filter(None, ALL.values()):
         for label, function in row.contestants.items():
             file, name = function.split(".")
             assert f"\ndef {name}(p):\n" in (FRAMEWORKS / f"{file}.py").read_text("utf-8")
-            assert label.split()[0] in {"tinygrad_nn", "numpy", *PEERS}
+            assert _results.package(label) in {"tinygrad_nn", "numpy", *PEERS}
 
 
 def test_tuning_by_the_environment_does_not_reach_workers(monkeypatch):
@@ -223,10 +256,21 @@ def test_tuning_by_the_environment_does_not_reach_workers(monkeypatch):
     assert "OPENBLAS_CORETYPE" not in found and found["OPENBLAS_NUM_THREADS"] == "2"
 
 
+def test_without_a_compiler_torch_compile_is_left_out_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(_machine.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(_machine.shutil, "which", lambda name: None)
+    assert _machine.missing("torch") is None
+    assert "needs a C++ compiler" in _machine.missing("torch.compile")
+    monkeypatch.setattr(_machine.importlib.util, "find_spec", lambda name: None)
+    assert "torch is not installed" in _machine.missing("torch.compile")
+
+
 def test_arguments_in_any_case_and_unknown_ones(capsys):
     found = arguments(["--rows", "m1,DEEP", "--peers", "none"])
     assert found.rows == ["M1", "deep"] and found.peers == []
     assert arguments([]).rows == list(ROWS) and arguments([]).peers == list(PEERS)
+    assert arguments(["--rows", "first,scaling-threads,first-m4"]).rows == [
+        "first-W5", "first-M4", *(k for k in ALL if k.startswith("scaling-threads-"))]
     with pytest.raises(SystemExit):
         arguments(["--rows", "M9"])
     assert "unknown m9; there are M1" in capsys.readouterr().err
