@@ -85,7 +85,7 @@ class Network(NamedTuple):
 class Pictures(NamedTuple):
     """JPEG files to train a `Network` on, decoded and made smaller on the way."""
 
-    folder: tempfile.TemporaryDirectory
+    folder: str                      # within TMPDIR, which belongs to the worker
     classes: list[str]               # sub-folders, in the order of the labels
     network: Network                 # ``x`` and ``y`` are empty, of the shapes of a sample
     batches: int                     # of an epoch
@@ -98,7 +98,7 @@ class Pictures(NamedTuple):
     def files(self):
         """[(path, label)], class by class, by name."""
         return [(path, label) for label, name in enumerate(self.classes)
-                for path in sorted((Path(self.folder.name) / name).iterdir())]
+                for path in sorted((Path(self.folder) / name).iterdir())]
 
 
 class Block(NamedTuple):
@@ -158,10 +158,9 @@ def network(image, convolutions, layers, samples, classes, seed, rate, batch=0):
 
 def pictures(count, copies, side, **settings):
     """``count`` drawings of each of two classes, ``side`` pixels wide, ``copies`` times."""
-    folder = tempfile.TemporaryDirectory()
-    subprocess.run([sys.executable, "-c", DRAWING, folder.name, str(count), str(side)],
-                   check=True)
-    for file in list(Path(folder.name).glob("*/*.jpg")):
+    folder = tempfile.mkdtemp()
+    subprocess.run([sys.executable, "-c", DRAWING, folder, str(count), str(side)], check=True)
+    for file in list(Path(folder).glob("*/*.jpg")):
         for k in range(1, copies):
             (file.parent / f"{file.stem}-{k}.jpg").write_bytes(file.read_bytes())
     empty = network(samples=0, classes=1, **settings)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tempfile
 
 import numpy as np
 import pytest
@@ -74,7 +75,8 @@ def test_epochs_of_fit_are_those_by_hand():
         assert len(seconds) == 2 and min(seconds) > 0
 
 
-def test_a_folder_of_pictures_has_an_epoch_by_hand_and_one_by_fit():
+def test_a_folder_of_pictures_has_an_epoch_by_hand_and_one_by_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     settings = {**ROWS["fit-pictures"].settings, "count": 2, "copies": 8, "side": 64,
                 "batch": 8}
     p = workloads.pictures(**settings)

@@ -25,7 +25,7 @@ def pictures_cached(p):
 def _dataset(p):
     side = p.network.x.shape[-1]
     dataset = keras.utils.image_dataset_from_directory(
-        p.folder.name, class_names=p.classes, label_mode="binary", batch_size=p.network.batch,
+        p.folder, class_names=p.classes, label_mode="binary", batch_size=p.network.batch,
         image_size=(side, side), shuffle=p.shuffle, seed=0, verbose=False)
     pixels = keras.layers.Rescaling(1 / 255)
     return dataset.take(p.batches).map(lambda x, y: (pixels(x), y),

@@ -33,7 +33,7 @@ def _in_order(p):
 
 def _loader(p, **settings):
     side = p.network.x.shape[-1]
-    folder = tn.data.ImageFolder(p.folder.name, side, classes=p.classes, **settings)
+    folder = tn.data.ImageFolder(p.folder, side, classes=p.classes, **settings)
     return tn.data.DataLoader(Columns(folder), p.network.batch, shuffle=p.shuffle), p.batches
 
 
