@@ -22,6 +22,8 @@ def lines(rows):
     compared with, and {package: its fastest result}; the ratios are in the results."""
     found = []
     for row, results in rows.items():
+        if row in POINTS:                # those have tables and curves of their own
+            continue
         for under in dict.fromkeys(map(circumstances, results)):
             good = {k: r for k, r in results.items()
                     if circumstances(k) == under and "ours_over_it" in r}
@@ -38,7 +40,7 @@ def lines(rows):
 
 
 def _rivals(row, good):
-    known = {**ROWS, **POINTS}.get(row)
+    known = ROWS.get(row)
     if known is not None and known.rival:
         named = [k for k in good if k.startswith(known.rival) and package(k) in PEERS]
         if named:
