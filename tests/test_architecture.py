@@ -55,8 +55,9 @@ NEVER = {"kernels": {"_table", "_core"}, "optim": {"nn", "models"},
          "rules": {"_graph", "_tensor", "_dual"}, "train": {"data", "models"},
          "testing": {"data", "models", "train"}}
 THIRD_PARTY = {"numpy": None, "PIL": {"data"}, "h5py": {"data"}, "hypothesis": {"testing"},
-               "numba": {"kernels/_numba"}, "llvmlite": {"kernels/_numba"},
-               "threadpoolctl": {"kernels/_blas"}}
+               "numba": {"kernels/_numba"}, "threadpoolctl": {"kernels/_blas"},
+               "llvmlite": {f"kernels/{f}" for f in ("_numba", "_llvm", "_vectors", "_tables",
+                                                     "_chains")}}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

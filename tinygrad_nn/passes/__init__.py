@@ -5,13 +5,14 @@ the source that is run (`_emit`).
 """
 
 from ._algebra import algebra
+from ._chains import chains
 from ._clean import common_subexpressions, constants, dead_code
 from ._expand import expand, multiplied  # noqa: F401
 from ._fuse import fuse
 from ._postpone import postpone
 
 PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
-          postpone, fuse)
+          postpone, chains, fuse)
 
 
 def optimised(program, passes=PASSES):

@@ -16,7 +16,6 @@ from .._program import uses
 from .._symbol import Var, mapped
 from ._forms import OPERATORS, form_of
 from ._memory import extent, plan
-from ._strips import Strips
 
 LINE = 64                       # bytes of a cache line, where blocks begin
 METHODS = {np.transpose: "transpose", np.swapaxes: "swapaxes", np.squeeze: "squeeze",
@@ -136,10 +135,6 @@ class Writer:
                                                    v.strides))
                 self.lines.append(f"{self._local(v)} = {made}()")
         self.lines.append(form.source(e, [self.names[v] for v in e.outs], self))
-
-    def strips(self, fused):
-        """A function (inputs, outputs) that runs a group."""
-        return Strips(fused, Writer).run
 
     def _local(self, v):
         self.names[v] = f"v{len(self.names)}"

@@ -127,8 +127,8 @@ def _clipped(e, out, write):
 
 
 def _fused(e, outs, write):
-    inputs = ", ".join(map(write.ref, e.args))
-    return f"{write.bind(write.strips(e.fn))}(({inputs},), ({', '.join(outs)},))"
+    run = write.bind(e.fn.bound(type(write)))
+    return f"{run}({', '.join([*map(write.ref, e.args), *outs])})"
 
 
 def overwrites(e, form, v, out):

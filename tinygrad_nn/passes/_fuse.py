@@ -12,6 +12,7 @@ import numpy as np
 from .._program import Program, contiguous, uses
 from .._symbol import Equation, Var
 from ._forms import form_of, overwrites
+from ._strips import Strips
 
 LARGE = 1 << 17                 # elements; smaller arrays stay in the cache anyway
 
@@ -30,6 +31,10 @@ class Fused:
 
     def __repr__(self):
         return f"fused({len(self.program)} equations)"
+
+    def bound(self, writer):
+        """A function of inputs and outputs that runs the group; ``writer``: of its strips."""
+        return Strips(self, writer).run
 
     def overwrites(self, v, out):
         """Whether, row by row, ``out`` may be written where the input ``v`` lies: all that

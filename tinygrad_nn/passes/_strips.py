@@ -23,7 +23,7 @@ _pool = []
 
 
 class Strips:
-    """A `Fused` group; ``run(inputs, outputs)`` fills the outputs."""
+    """A `Fused` group; ``run`` of its inputs and then its outputs fills these."""
 
     def __init__(self, fused, writer):
         self.fused, self.writer = fused, writer
@@ -37,7 +37,8 @@ class Strips:
             [is_cut(fused, v) for v in some] for some in (
                 fused.program.inputs, [v for _, v in fused.program.outputs]))
 
-    def run(self, inputs, outputs):
+    def run(self, *arrays):
+        inputs, outputs = arrays[:len(self.cut_inputs)], arrays[len(self.cut_inputs):]
         if self.fused.flat:
             inputs, outputs = ([a.reshape(-1) if cut else a for a, cut in pairs] for pairs in (
                 zip(inputs, self.cut_inputs, strict=True),

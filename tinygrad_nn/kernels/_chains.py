@@ -1,0 +1,242 @@
+"""Chains of elementwise steps with their sums as one kernel each: description in, code out.
+
+All arrays of a `Chain` have a place in one table of rows and columns: ``full`` ones are the
+table, a ``row`` is the same in each row, a ``column`` the same in each column, a ``scalar``
+everywhere. The kernel goes through the table row by row. A sum (or maximum) over a row must be
+complete before its value can be used, so the steps fall into *stages*, one loop over the
+columns for each; a row stays in the cache meanwhile, and what a later stage needs is kept in a
+row of scratch memory, or computed again where that is quicker. Sums over the rows are added up
+in a row of memory.
+
+Chains without rows, columns and sums, such as updates of an optimiser, are tables of one row of
+any length: `kernel` takes several at once.
+"""
+
+import ctypes
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+
+from . import _llvm, _threads
+from ._tables import BYTE, COLUMN, FULL, INDEX, POINTER, ROW, SCALAR, Table
+from ._vectors import DOUBLE, FLOAT
+
+AGAIN = 4                       # cost up to which a value is rather computed again than kept
+PARALLEL = 1 << 21              # cost of all elements from which on more threads are worth it
+PARTS = 16                      # that the work is cut into for threads, whatever their number
+
+
+class Operand(NamedTuple):
+    """An input: its form, and its kind, None for truth values."""
+
+    form: str
+    kind: object
+
+
+class Step(NamedTuple):
+    """``function`` of ``args``, pairs (number of an input or step, or a constant in a list; the
+    kind that it is taken as). With ``reduces``, "sum", "max" or "min": of one argument, over
+    the columns if the form is COLUMN, over the rows if it is ROW. ``cost``: 1 for an addition.
+    """
+
+    function: object
+    args: tuple
+    kind: object
+    form: str
+    cost: int = 1
+    reduces: str = ""
+
+
+class Chain:
+    """``inputs``: `Operand`s; ``steps``: in their order, numbered after the inputs;
+    ``outputs``: numbers of steps. ``rows`` by ``columns`` elements."""
+
+    def __init__(self, inputs, steps, outputs, rows, columns):
+        self.inputs, self.steps, self.outputs = tuple(inputs), tuple(steps), tuple(outputs)
+        self.rows, self.columns = rows, columns
+        self.values = [*self.inputs, *self.steps]
+        self.stage = self._stages()
+        self.stages = max((self.stage[v] for v in self._ends()), default=0) + 1
+        self.kept, self.loads = self._kept()
+        kinds = [v.kind for v in self.values if v.form in (FULL, ROW)]
+        self.lanes = _llvm.width() // (8 if DOUBLE in kinds else 4)
+        self.cost = sum(s.cost for s in self.steps if s.form == FULL or s.reduces)
+
+    def step(self, v):
+        """The step of a number, None for inputs."""
+        return self.values[v] if v >= len(self.inputs) else None
+
+    def numbered(self):
+        return enumerate(self.steps, len(self.inputs))
+
+    def _stages(self):
+        stage = dict.fromkeys(range(len(self.inputs)), 0)
+        for v, s in self.numbered():
+            stage[v] = max((stage[a] for a, _ in s.args if isinstance(a, int)), default=0)
+            stage[v] += bool(s.reduces and s.form == COLUMN)
+        return stage
+
+    def _ends(self):
+        """All that a loop over the columns has to compute for others."""
+        for v, s in self.numbered():
+            if s.reduces:
+                yield s.args[0][0]
+            elif s.form == FULL and v in self.outputs:
+                yield v
+
+    def _kept(self):
+        """The steps whose values stay for later stages, and for each stage the full inputs
+        that it reads."""
+        kept, loads = [], {}
+
+        def cost(v):
+            s = self.step(v)
+            if s is None or s.form != FULL or v in kept:
+                return 0
+            return s.cost + sum(cost(a) for a, _ in s.args if isinstance(a, int))
+
+        def visit(v, t):
+            s = self.step(v)
+            if s is None:
+                if self.values[v].form == FULL:
+                    loads[t].add(v)
+            elif s.form == FULL and (v, t) not in seen:
+                seen.add((v, t))
+                if self.stage[v] < t and v not in kept and cost(v) > AGAIN:
+                    kept.append(v)
+                    visit(v, self.stage[v])
+                elif v not in kept or self.stage[v] == t:
+                    for a, _ in s.args:
+                        if isinstance(a, int):
+                            visit(a, t)
+        seen = set()
+        for t in range(self.stages):
+            loads.setdefault(t, set())
+            for v in self._ends():
+                if self.stage[v] == t:
+                    visit(v, t)
+        return kept, loads
+
+    def last_read(self, v):
+        """The last stage that reads a full input."""
+        return max((t for t, found in self.loads.items() if v in found), default=-1)
+
+    @property
+    def sums(self):
+        """The outputs that are sums over the rows."""
+        return [v for v in self.outputs if self.values[v].form == ROW]
+
+
+# ---------------------------------------------------------------- the kernel and its call
+
+def kernel(chain, counts=()):
+    """A function of the inputs of each table, one after the other, and then of the outputs.
+
+    ``counts``: of a chain of one row that is run on several, the number of elements in each.
+    Inputs of form SCALAR are numbers, all others arrays.
+    """
+    sizes = list(counts) or [chain.rows if chain.rows > 1 else chain.columns]
+    elements = sum(counts) if counts else chain.rows * chain.columns
+    cuts = [_cut(n, chain, elements) for n in sizes]
+    parts = sum(-(-n // step) for n, step in zip(sizes, cuts, strict=True))
+    threaded = parts > len(sizes)
+    module, scratch = _Module(chain, sizes, cuts, threaded).text()
+    kinds = [_ctype(o) for o in chain.inputs] * len(sizes)
+    partial = [np.empty((parts, chain.columns), f"f{chain.values[v].kind.size}")
+               for v in chain.sums] if threaded else []
+    extra = len(partial) + 1 + threaded
+    extra += len(sizes) * len(chain.outputs)
+    run = _llvm.function(module, kinds + [ctypes.py_object] * extra)
+    if not threaded:
+        memory = np.empty(scratch + 1, np.uint8)
+        return lambda *args: run(*args, memory)
+    places = [len(chain.inputs) + chain.outputs.index(v) for v in chain.sums]
+
+    def in_threads(*args):
+        _threads.run(run, parts, scratch, np.uint8, *args, *partial)
+        for place, sums in zip(places, partial, strict=True):
+            np.add.reduce(sums, 0, None, args[place])
+    return in_threads
+
+
+def _ctype(operand):
+    if operand.form != SCALAR:
+        return ctypes.py_object
+    return ctypes.c_float if operand.kind is FLOAT else ctypes.c_double
+
+
+def _cut(n, chain, elements):
+    """How many rows, or elements of one row, are a piece of work for one thread."""
+    if elements * chain.cost < PARALLEL:
+        return n
+    step = -(-n // PARTS)
+    return step if chain.rows > 1 else -(-step // 64) * 64
+
+
+class _Module:
+    """Writes the module: a function for a piece of a table (`_tables`), and ``run``, which
+    calls it for each piece."""
+
+    def __init__(self, chain, sizes, cuts, threaded):
+        self.chain, self.sizes, self.cuts, self.threaded = chain, sizes, cuts, threaded
+        self.module = ir.Module("chain")
+        self.scratch = 0
+
+    def text(self):
+        """(text, bytes of scratch memory)"""
+        chain = self.chain
+        kinds = [o.kind.type if o.form == SCALAR else POINTER for o in chain.inputs]
+        kinds += [POINTER] * len(chain.outputs)
+        table = ir.Function(self.module, ir.FunctionType(
+            ir.VoidType(), [*kinds, POINTER, INDEX, INDEX]), "table")
+        table.linkage = "internal"
+        self.scratch = Table(chain, table).write()
+        self._run(table, kinds)
+        return str(self.module), self.scratch
+
+    def _run(self, table, kinds):
+        sums = self.chain.sums if self.threaded else []
+        extra = len(sums) + 1 + self.threaded
+        n, ins, outs = len(self.sizes), len(self.chain.inputs), len(self.chain.outputs)
+        run = ir.Function(self.module, ir.FunctionType(
+            ir.VoidType(), [*kinds[:ins] * n, *[POINTER] * (n * outs + extra)]), "run")
+        b = ir.IRBuilder(run.append_basic_block())
+        given = [_elements(b, a) if isinstance(a.type, ir.PointerType) else a
+                 for a in run.args]
+        tables = [[*given[k * ins:][:ins], *given[n * ins + k * outs:][:outs]]
+                  for k in range(n)]
+        partial, scratch = given[n * (ins + outs):][:len(sums)], given[-1 - self.threaded]
+        if not self.threaded:
+            for args, n in zip(tables, self.sizes, strict=True):
+                b.call(table, [*args, scratch, INDEX(0), INDEX(n)])
+            b.ret_void()
+            return
+        head = b.append_basic_block()
+        b.branch(head)
+        b.position_at_end(head)
+        item, first = b.atomic_rmw("add", given[-1], INDEX(1), "monotonic"), 0
+        for args, n, step in zip(tables, self.sizes, self.cuts, strict=True):
+            pieces = -(-n // step)
+            here, after = b.append_basic_block(), b.append_basic_block()
+            b.cbranch(b.icmp_signed("<", item, INDEX(first + pieces)), here, after)
+            b.position_at_end(here)
+            start = b.mul(b.sub(item, INDEX(first)), INDEX(step))
+            stop = b.add(start, INDEX(step))
+            stop = b.select(b.icmp_signed("<", stop, INDEX(n)), stop, INDEX(n))
+            args = list(args)
+            for v, memory in zip(sums, partial, strict=True):
+                place = b.mul(item, INDEX(self.chain.columns))
+                kind = self.chain.values[v].kind.type
+                args[len(self.chain.inputs) + self.chain.outputs.index(v)] = b.gep(
+                    memory, [place], source_etype=kind)
+            b.call(table, [*args, scratch, start, stop])
+            b.branch(head)
+            b.position_at_end(after)
+            first += pieces
+        b.ret_void()
+
+
+def _elements(b, array):
+    """The address of the elements of an array, of the address of its object."""
+    return b.load(b.gep(array, [INDEX(_llvm.HEAD)], source_etype=BYTE), typ=POINTER, align=8)
