@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, optim, testing
+from tinygrad_nn import Tensor, kernels, optim, testing
 from tinygrad_nn._program import Program, substituted
 from tinygrad_nn._symbol import Trace
 from tinygrad_nn.passes import (
@@ -149,6 +149,9 @@ def test_constants():
     (lambda x: tn.stop_gradient(x), []),
     (lambda x: np.not_equal(x > 0, 0), ["np.greater(x, 0)"]),
     (lambda x: (x * 1)[0], ["getitem(x, index=0)"]),
+    (lambda x: np.clip(np.clip(x, -1.0, 1.0), -1.0, 1.0), ["np.clip(x, -1.0, 1.0)"]),
+    (lambda x: np.clip(np.clip(x, -1.0, 1.0), -1.0, 2.0),
+     ["np.clip(x, -1.0, 1.0)", "np.clip(v1, -1.0, 2.0)"]),
 ])
 def test_algebra(f, left):
     special = np.array([[0.0, -0.0, np.inf], [-np.inf, 1e-310, -3.5]])
@@ -295,6 +298,13 @@ def test_groups():
     assert str(fuse(small)) == str(small)
 
 
+@pytest.fixture
+def without_numba(monkeypatch):
+    """Groups run in strips, not in generated kernels."""
+    monkeypatch.setattr(kernels, "available", lambda: False)
+
+
+@pytest.mark.usefixtures("without_numba")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (170_000,), (1, 170_000), (40, 80, 60),
                                    (4100, 300)])
@@ -309,6 +319,7 @@ def test_strips_keep_the_bits(shape, dtype):
     keeps_bits(f, *PASSES, x=large(0, shape, dtype), y=large(1, shape, dtype))
 
 
+@pytest.mark.usefixtures("without_numba")
 def test_large_updates_are_one_group_each_in_place():
     w = Tensor(large())
     opt = optim.Adam([w], lr=0.01, weight_decay=0.1)
@@ -411,8 +422,8 @@ def test_print_shows_every_pass():
     parts = str(step.program).split("\n\n")
     assert [part.split(":")[0] for part in parts] == [
         "== recorded", "== dead code", "== expand", "== algebra", "== constants",
-        "== common subexpressions", "== dead code again", "== postpone", "== fuse",
-        "== memory"]
+        "== common subexpressions", "== dead code again", "== postpone", "== chains",
+        "== fuse", "== memory"]
     assert parts[0] == """\
 == recorded: 8 equations
 inputs

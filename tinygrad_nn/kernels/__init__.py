@@ -11,6 +11,10 @@
     _numba         register tiles in vector code; the one file that imports numba
     _blas          products by BLAS on our threads; the one file that imports threadpoolctl
     _threads       our own threads, which wait without spinning
+    _chains        a kernel for each chain of elementwise steps and sums, by its description
+    _tables        its loops over rows and columns
+    _vectors       exp, log, tanh and their like, on vectors
+    _llvm          from LLVM's text to a function, kept on disk
 
 A function of `tinygrad_nn.rules` that has a form here says so with `also_compiled`. Without
 numba its own NumPy code runs, and the results are the same up to rounding. What numba makes of
@@ -64,3 +68,12 @@ def available():
     except ImportError:
         return False
     return not _numba.numba.config.DISABLE_JIT
+
+
+@functools.cache
+def generates():
+    """Whether kernels for chains of operations (`_chains`) can be made besides."""
+    if not available():
+        return False
+    from . import _llvm
+    return _llvm.works()

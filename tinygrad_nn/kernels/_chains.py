@@ -23,8 +23,9 @@ from ._tables import BYTE, COLUMN, FULL, INDEX, POINTER, ROW, SCALAR, Table
 from ._vectors import DOUBLE, FLOAT
 
 AGAIN = 4                       # cost up to which a value is rather computed again than kept
-PARALLEL = 1 << 21              # cost of all elements from which on more threads are worth it
-PARTS = 16                      # that the work is cut into for threads, whatever their number
+PARALLEL = 3 << 23              # cost of all elements, 0.4 ms; below it a second thread costs
+                                # more than it brings (Adam of 100,000 parameters: 2.1 times)
+PIECES = 16                     # that the work is cut into for threads, whatever their number
 
 
 class Operand(NamedTuple):
@@ -90,11 +91,16 @@ class Chain:
         that it reads."""
         kept, loads = [], {}
 
-        def cost(v):
+        def left(v, most):
+            """What is left of a cost of ``most`` after v; negative where v costs more."""
             s = self.step(v)
             if s is None or s.form != FULL or v in kept:
-                return 0
-            return s.cost + sum(cost(a) for a, _ in s.args if isinstance(a, int))
+                return most
+            most -= max(s.cost, 1)
+            for a, _ in s.args:
+                if isinstance(a, int) and most >= 0:
+                    most = left(a, most)
+            return most
 
         def visit(v, t):
             s = self.step(v)
@@ -103,7 +109,7 @@ class Chain:
                     loads[t].add(v)
             elif s.form == FULL and (v, t) not in seen:
                 seen.add((v, t))
-                if self.stage[v] < t and v not in kept and cost(v) > AGAIN:
+                if self.stage[v] < t and v not in kept and left(v, AGAIN) < 0:
                     kept.append(v)
                     visit(v, self.stage[v])
                 elif v not in kept or self.stage[v] == t:
@@ -136,27 +142,22 @@ def kernel(chain, counts=()):
     ``counts``: of a chain of one row that is run on several, the number of elements in each.
     Inputs of form SCALAR are numbers, all others arrays.
     """
-    sizes = list(counts) or [chain.rows if chain.rows > 1 else chain.columns]
-    elements = sum(counts) if counts else chain.rows * chain.columns
-    cuts = [_cut(n, chain, elements) for n in sizes]
-    parts = sum(-(-n // step) for n, step in zip(sizes, cuts, strict=True))
-    threaded = parts > len(sizes)
-    module, scratch = _Module(chain, sizes, cuts, threaded).text()
-    kinds = [_ctype(o) for o in chain.inputs] * len(sizes)
-    partial = [np.empty((parts, chain.columns), f"f{chain.values[v].kind.size}")
-               for v in chain.sums] if threaded else []
-    extra = len(partial) + 1 + threaded
-    extra += len(sizes) * len(chain.outputs)
-    run = _llvm.function(module, kinds + [ctypes.py_object] * extra)
-    if not threaded:
-        memory = np.empty(scratch + 1, np.uint8)
+    m = Module(chain, counts)
+    sums = m.sums
+    kinds = [_ctype(o) for o in chain.inputs] * len(m.sizes)
+    more = len(m.sizes) * len(chain.outputs) + len(sums) + 1 + m.threaded
+    run = _llvm.function(m.text, kinds + [ctypes.py_object] * more)
+    if not m.threaded:
+        memory = np.empty(m.scratch + 1, np.uint8)
         return lambda *args: run(*args, memory)
-    places = [len(chain.inputs) + chain.outputs.index(v) for v in chain.sums]
+    partial = [np.empty((m.pieces, chain.columns), f"f{chain.values[v].kind.size}")
+               for v in sums]
+    places = [len(chain.inputs) + chain.outputs.index(v) for v in sums]
 
     def in_threads(*args):
-        _threads.run(run, parts, scratch, np.uint8, *args, *partial)
-        for place, sums in zip(places, partial, strict=True):
-            np.add.reduce(sums, 0, None, args[place])
+        _threads.run(run, m.pieces, m.scratch, np.uint8, *args, *partial)
+        for place, of_pieces in zip(places, partial, strict=True):
+            np.add.reduce(of_pieces, 0, None, args[place].reshape(-1))
     return in_threads
 
 
@@ -166,47 +167,46 @@ def _ctype(operand):
     return ctypes.c_float if operand.kind is FLOAT else ctypes.c_double
 
 
-def _cut(n, chain, elements):
-    """How many rows, or elements of one row, are a piece of work for one thread."""
-    if elements * chain.cost < PARALLEL:
-        return n
-    step = -(-n // PARTS)
-    return step if chain.rows > 1 else -(-step // 64) * 64
+class Module:
+    """The code of a kernel: ``text``, a function for a piece of a table (`_tables`), and
+    ``run``, which calls it for each piece. ``pieces``: their number, which does not depend on
+    that of the threads; ``sums``: the outputs that each piece has a part of; ``scratch``: bytes
+    of memory that a thread needs."""
 
-
-class _Module:
-    """Writes the module: a function for a piece of a table (`_tables`), and ``run``, which
-    calls it for each piece."""
-
-    def __init__(self, chain, sizes, cuts, threaded):
-        self.chain, self.sizes, self.cuts, self.threaded = chain, sizes, cuts, threaded
-        self.module = ir.Module("chain")
-        self.scratch = 0
-
-    def text(self):
-        """(text, bytes of scratch memory)"""
-        chain = self.chain
+    def __init__(self, chain, counts=()):
+        self.chain = chain
+        self.sizes = list(counts) or [chain.rows if chain.rows > 1 else chain.columns]
+        elements = sum(counts) if counts else chain.rows * chain.columns
+        self.threaded = elements * chain.cost >= PARALLEL
+        self.cuts = [self._cut(n) if self.threaded else n for n in self.sizes]
+        self.pieces = sum(-(-n // cut) for n, cut in zip(self.sizes, self.cuts, strict=True))
+        self.sums = chain.sums if self.threaded else []
+        module = ir.Module("chain")
         kinds = [o.kind.type if o.form == SCALAR else POINTER for o in chain.inputs]
         kinds += [POINTER] * len(chain.outputs)
-        table = ir.Function(self.module, ir.FunctionType(
+        table = ir.Function(module, ir.FunctionType(
             ir.VoidType(), [*kinds, POINTER, INDEX, INDEX]), "table")
         table.linkage = "internal"
         self.scratch = Table(chain, table).write()
-        self._run(table, kinds)
-        return str(self.module), self.scratch
+        self._run(module, table, kinds)
+        self.text = str(module)
 
-    def _run(self, table, kinds):
-        sums = self.chain.sums if self.threaded else []
-        extra = len(sums) + 1 + self.threaded
+    def _cut(self, n):
+        """How many rows, or elements of one row, are a piece of work for one thread."""
+        step = -(-n // PIECES)
+        return step if self.chain.rows > 1 else -(-step // 64) * 64
+
+    def _run(self, module, table, kinds):
         n, ins, outs = len(self.sizes), len(self.chain.inputs), len(self.chain.outputs)
-        run = ir.Function(self.module, ir.FunctionType(
-            ir.VoidType(), [*kinds[:ins] * n, *[POINTER] * (n * outs + extra)]), "run")
+        more = n * outs + len(self.sums) + 1 + self.threaded
+        run = ir.Function(module, ir.FunctionType(
+            ir.VoidType(), [*kinds[:ins] * n, *[POINTER] * more]), "run")
         b = ir.IRBuilder(run.append_basic_block())
         given = [_elements(b, a) if isinstance(a.type, ir.PointerType) else a
                  for a in run.args]
         tables = [[*given[k * ins:][:ins], *given[n * ins + k * outs:][:outs]]
                   for k in range(n)]
-        partial, scratch = given[n * (ins + outs):][:len(sums)], given[-1 - self.threaded]
+        partial, scratch = given[n * (ins + outs):], given[-1 - self.threaded]
         if not self.threaded:
             for args, n in zip(tables, self.sizes, strict=True):
                 b.call(table, [*args, scratch, INDEX(0), INDEX(n)])
@@ -225,7 +225,7 @@ class _Module:
             stop = b.add(start, INDEX(step))
             stop = b.select(b.icmp_signed("<", stop, INDEX(n)), stop, INDEX(n))
             args = list(args)
-            for v, memory in zip(sums, partial, strict=True):
+            for v, memory in zip(self.sums, partial, strict=False):
                 place = b.mul(item, INDEX(self.chain.columns))
                 kind = self.chain.values[v].kind.type
                 args[len(self.chain.inputs) + self.chain.outputs.index(v)] = b.gep(

@@ -11,6 +11,7 @@ and Waite, *Software manual for the elementary functions* (1980); log(m) is put 
 f - s (f - R) and log1p corrected as in Sun's fdlibm (1993).
 """
 
+import ctypes
 import math
 from fractions import Fraction
 
@@ -42,6 +43,10 @@ class Kind:
     def __repr__(self):
         return f"f{self.size}"
 
+    def rounded(self, x):
+        """A number as one of this kind, infinite where it is too large."""
+        return (ctypes.c_float if self.size == 4 else ctypes.c_double)(x).value
+
 
 def _ln2():
     return 2 * sum(Fraction(1, (2 * k + 1) * 3 ** (2 * k + 1)) for k in range(40))
@@ -66,7 +71,7 @@ class Value:
         """A vector of one number."""
         if isinstance(x, Value):
             return x
-        element, x = (self.kind.type, float(x)) if self.kind else (BIT, int(x))
+        element, x = (self.kind.type, self.kind.rounded(x)) if self.kind else (BIT, int(x))
         return self.like(ir.Constant(ir.VectorType(element, self.lanes), [x] * self.lanes))
 
     def __add__(self, x):

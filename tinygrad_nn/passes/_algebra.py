@@ -123,6 +123,15 @@ def _same(e, makers):
     return e.args[0]
 
 
+def _clip(e, makers):
+    """What was clipped to these limits already."""
+    before = _made_by(e.args[0], np.clip, makers)
+    same = before is not None and not (e.kwargs or before.kwargs) and (
+        repr(before.args[1:]) == repr(e.args[1:])
+        and all(isinstance(a, (int, float)) for a in e.args[1:]))
+    return e.args[0] if same else None
+
+
 def _where(e, makers):
     if len(e.args) == 3:
         condition, a, b = e.args
@@ -163,6 +172,6 @@ def _guarded(e, makers):
 
 RULES = {np.multiply: _times, np.divide: _over, np.add: _plus, np.subtract: _minus,
          np.not_equal: _is_true, guarded: _guarded, np.negative: _negative, np.where: _where,
-         np.transpose: _transpose, np.swapaxes: _transpose, **dict.fromkeys(
+         np.clip: _clip, np.transpose: _transpose, np.swapaxes: _transpose, **dict.fromkeys(
              (astype, stop_gradient, np.positive, np.reshape, np.broadcast_to, np.squeeze),
              _same)}

@@ -49,8 +49,14 @@ class Chained:
         return (self.chain.values[number].form == self.chain.values[step].form == "full"
                 and self.chain.last_read(number) <= self.chain.stage[step])
 
+    @property
+    def source(self):
+        """The code of the kernel, as text for LLVM."""
+        from ..kernels import _chains
+        return _chains.Module(self.chain, self.counts).text
+
     def bound(self, writer):
-        """A function (inputs, outputs) that runs the group."""
+        """A function of inputs and outputs that runs the group."""
         from ..kernels import _chains
         return _chains.kernel(self.chain, self.counts)
 
@@ -58,7 +64,7 @@ class Chained:
 def chains(program):
     """The program with groups of equations in one each, where numba is installed."""
     if not any(e.outs[0].shape and e.outs[0].size * len(program) > LEAST
-               for e in program.equations if not e.several) or not kernels.available():
+               for e in program.equations if not e.several) or not kernels.generates():
         return program
     nodes = Nodes(program)
     for node in nodes.alike():
