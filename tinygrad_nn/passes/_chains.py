@@ -19,6 +19,7 @@ from .._symbol import Equation, Var
 
 LEAST = 1 << 18                 # cost of all elements, 1 an addition; NumPy takes 0.1 ms
 MOST = 200                      # equations of a group
+HEAVY = 50                      # cost of one that is worth a group alone: it takes NumPy many
 
 
 class Chained:
@@ -197,8 +198,9 @@ class Nodes:
                     first.is_before(node) or node.is_before(first)):
                 first.others.append(node)
                 self._unite(first, node)
-        return [n for n in self.nodes.values() if n.shape is not None and n.group.chain.cost
-                * sum(m.group.elements for m in (n, *n.others)) >= LEAST]
+        return [n for n in self.nodes.values() if n.shape is not None and (
+            len(n.equations) > 1 or n.group.chain.cost >= HEAVY) and n.group.chain.cost * sum(
+                m.group.elements for m in (n, *n.others)) >= LEAST]
 
     def join(self, node):
         """Put one equation in the place of a group's."""

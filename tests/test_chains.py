@@ -1,0 +1,534 @@
+"""Generated kernels for chains of equations: their functions number by number, their sums and
+shapes against the equations themselves, memory, threads, the cache, and whole training runs."""
+
+import functools
+import os
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+from compiling import evaluate
+from guarding import guarded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinygrad_nn as tn
+from tinygrad_nn import Tensor, nn, optim
+from tinygrad_nn._program import Program
+from tinygrad_nn._symbol import Symbol, Trace, Var
+from tinygrad_nn.passes import _chains as chains_pass
+from tinygrad_nn.passes import chains, optimised
+from tinygrad_nn.passes._emit import Writer
+from tinygrad_nn.rules import erf, erfc
+
+pytest.importorskip("numba")
+
+from tinygrad_nn.kernels import _chains as chain_kernels
+from tinygrad_nn.kernels import _llvm
+from tinygrad_nn.kernels import _threads as threads
+
+EPS = {np.float32: 1e-6, np.float64: 1e-14}
+
+
+@pytest.fixture(autouse=True)
+def small_groups_too(monkeypatch):
+    monkeypatch.setattr(chains_pass, "LEAST", 0)
+    monkeypatch.setattr(chains_pass, "HEAVY", 0)
+
+
+def program(f, *arrays):
+    """A function of arrays as a program."""
+    trace = Trace()
+    symbols = [trace.stand_in(a) for a in arrays]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        out = f(*symbols)
+    out = out if isinstance(out, tuple) else (out,)
+    return Program({s.var: f"x{k}" for k, s in enumerate(symbols)}, tuple(trace.equations),
+                   tuple((f"return {k}", v.var if isinstance(v, Symbol) else v)
+                         for k, v in enumerate(out)))
+
+
+def run(p, *values):
+    """The outputs of a program, by its generated function."""
+    p = Program(p.inputs, p.equations, p.outputs)
+    function = Writer(p).function()
+    with np.errstate(all="ignore"):
+        function(list(values), [])
+        return function(list(values), [])               # blocks are used a second time
+
+
+def groups(p):
+    return [e.fn for e in p.equations if isinstance(e.fn, chains_pass.Chained)]
+
+
+def close(got, want, eps):
+    for a, b in zip(got, want, strict=True):
+        assert np.shape(a) == np.shape(b) and np.asarray(a).dtype == np.asarray(b).dtype
+        finite = np.isfinite(b)
+        np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
+        np.testing.assert_array_equal(np.where(finite, 0, a), np.where(finite, 0, b))
+        largest = np.abs(np.where(finite, b, 0)).max(initial=0)
+        assert np.abs(np.where(finite, a, 0) - np.where(finite, b, 0)).max(initial=0) <= (
+            eps * largest)
+
+
+def fused(f, *arrays, one=True):
+    """What ``f`` gives by kernels, and its equations; by default it must be one group."""
+    p = optimised(program(f, *arrays))
+    small = p["chains"]
+    assert groups(small)
+    if one:
+        assert len(small) == 1, str(small)
+    known = dict(zip(p["recorded"].inputs, arrays, strict=True))
+    with np.errstate(all="ignore"):
+        want = evaluate(p["recorded"], arrays)
+    return run(p["fuse"], *(known[v] for v in p["fuse"].inputs)), want
+
+
+# ---------------------------------------------------------------- function by function
+
+def specials(dtype):
+    """Numbers of every sort."""
+    info, rng = np.finfo(dtype), np.random.default_rng(0)
+    odd = [0.0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 0.5, -0.5, info.tiny, -info.tiny,
+           info.smallest_subnormal, -info.smallest_subnormal, info.tiny / 8, info.max,
+           -info.max, info.eps, -info.eps, 1 - info.eps, 1 + info.eps, 2.5, -2.5, 88.5,
+           -104, 709.5, -745]
+    with np.errstate(over="ignore"):
+        return np.concatenate([np.array(odd).astype(dtype), *(
+            rng.uniform(-s, s, 200).astype(dtype) for s in (1e-3, 1, 10, 120, 800)),
+            *(np.exp(rng.uniform(-s, s, 100)).astype(dtype) for s in (10, 80, 700))])
+
+
+EXACT = {  # the very bits of NumPy's
+    np.add: 2, np.subtract: 2, np.multiply: 2, np.divide: 2, np.negative: 1, np.square: 1,
+    np.reciprocal: 1, np.absolute: 1, np.fabs: 1, np.sqrt: 1, np.copysign: 2, np.floor: 1,
+    np.ceil: 1, np.trunc: 1, np.rint: 1, np.greater: 2, np.greater_equal: 2, np.less: 2,
+    np.less_equal: 2, np.equal: 2, np.not_equal: 2, np.isnan: 1, np.isfinite: 1, np.isinf: 1}
+NEAR = {np.exp: 1, np.expm1: 2, np.tanh: 3, np.log: 1, np.log1p: 2}         # units, last place
+
+
+def pairs(dtype):
+    x = specials(dtype)
+    return np.concatenate([x, np.repeat(x[:26], 26)]), np.concatenate([
+        np.random.default_rng(1).permutation(x), np.tile(x[:26], 26)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", EXACT, ids=lambda f: f.__name__)
+def test_functions_that_give_the_same_bits(f, dtype):
+    got, want = fused(f, *pairs(dtype)[:EXACT[f]])
+    np.testing.assert_array_equal(got[0], want[0])
+    assert got[0].dtype == want[0].dtype
+    if want[0].dtype == dtype:
+        same = ~np.isnan(want[0])
+        np.testing.assert_array_equal(np.signbit(got[0])[same], np.signbit(want[0])[same])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", NEAR, ids=lambda f: f.__name__)
+def test_functions_to_the_last_places(f, dtype):
+    x = specials(dtype)
+    got, _ = fused(f, x)
+    with np.errstate(all="ignore"):
+        exact = f(x.astype(np.longdouble))
+        want = exact.astype(dtype)
+        units = np.abs(got[0].astype(np.longdouble) - exact) / np.spacing(np.abs(want))
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(np.isnan(got[0]), np.isnan(want))
+    np.testing.assert_array_equal(got[0][~finite & ~np.isnan(want)],
+                                  want[~finite & ~np.isnan(want)])
+    assert units[finite].max() <= NEAR[f] + 0.01
+    zero = want == 0
+    np.testing.assert_array_equal(np.signbit(got[0][zero]), np.signbit(want[zero]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [
+    lambda x, y: np.logaddexp(x, y), lambda x, y: np.maximum(x, y),
+    lambda x, y: np.minimum(x, y), lambda x, y: np.maximum(x, 0.0), lambda x, y: erf(x),
+    lambda x, y: erfc(x), lambda x, y: tn.gelu(x), lambda x, y: tn.gelu(x, approximate="tanh"),
+    lambda x, y: tn.sigmoid(x), lambda x, y: tn.softplus(x), lambda x, y: tn.silu(x),
+    lambda x, y: tn.elu(x), lambda x, y: tn.leaky_relu(x, 0.1), lambda x, y: tn.relu(x) * y,
+    lambda x, y: np.clip(x, -1.0, 2), lambda x, y: np.clip(x, None, 2.0),
+    lambda x, y: np.where((x > 0) & ~(y > x), x, -1.0),
+    lambda x, y: x ** 2 + y ** 0.5 + x ** -1,
+    lambda x, y: np.where(np.logical_xor(x > y, y > 0) | (x == 1), x * 2, y / 3),
+    lambda x, y: (x > y) * x, lambda x, y: np.where(x > y, 1, x),
+    lambda x, y: np.copy(x) + np.positive(y), lambda x, y: x + np.float64(0.1),
+    lambda x, y: x.astype(np.float32) * y.astype(np.float64), lambda x, y: x * 1e300 * 0.5,
+    lambda x, y: np.bitwise_or(x > 0, np.invert(y > 0)), lambda x, y: 3 - x / np.float32(7),
+])
+def test_formulas(f, dtype):
+    """Number by number; an exp of 100 makes 100 units of one in its argument."""
+    got, want = fused(f, *pairs(dtype), one=False)
+    for a, b in zip(got, want, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
+        if b.dtype == bool:
+            np.testing.assert_array_equal(a, b)
+        else:
+            with np.errstate(all="ignore"):
+                np.testing.assert_allclose(a, b, 1e-5 if a.dtype == np.float32 else 1e-13,
+                                           8 * np.finfo(a.dtype).tiny)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 8, 15, 16, 17, 31, 64, 1000, 4097])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_length(n, dtype):
+    x, y = (np.random.default_rng(k).normal(size=n).astype(dtype) for k in (0, 1))
+    got, want = fused(lambda x, y: (x * y + 1, x > y, np.sqrt(np.abs(x)) / y), x, y)
+    close(got, want, EPS[dtype])
+
+
+# ---------------------------------------------------------------- rows, columns, sums
+
+def layer_norm_and_back(x, w, b, g):
+    """GELU, layer norm, residual; all gradients."""
+    x, w, b = Tensor(x), Tensor(w), Tensor(b)
+    y, _, _ = tn.rules.standardize(tn.gelu(x, approximate="tanh"), axes=(1,), eps=1e-5)
+    out = y * w + b + x
+    out.backward(g)
+    return out.data, x.grad, w.grad, b.grad
+
+
+def table(shape, dtype, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+SHAPES = [(2, 2), (3, 5), (7, 16), (5, 17), (33, 31), (64, 64), (9, 1024), (3, 1025), (4, 2500),
+          (257, 3)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_columns_and_sums(shape, dtype):
+    x, g = table(shape, dtype), table(shape, dtype, 1)
+    w, b = table(shape[1:], dtype, 2), table(shape[1:], dtype, 3)
+    got, want = fused(layer_norm_and_back, x, w, b, g)
+    close(got, want, 10 * EPS[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [
+    tn.softmax, tn.log_softmax, lambda x: x - np.max(x, axis=1, keepdims=True),
+    lambda x: np.minimum.reduce(x * 2, axis=1), lambda x: np.sum(x * x, axis=1) * 1,
+    lambda x: np.sum(np.exp(x), axis=0), lambda x: np.sum(x * x, axis=0, keepdims=True) + 1.0,
+    lambda x: x / np.sqrt(np.sum(x * x, axis=1, keepdims=True)),
+    lambda x: np.mean(x * 2, axis=-1, keepdims=True) + np.sum(x, axis=0),
+    lambda x: np.sum(x * np.sum(x, axis=1, keepdims=True) + 1, axis=0),
+    lambda x: np.max(tn.softmax(x) * x, axis=1, keepdims=True) * x,
+    lambda x: (x * x) * (np.sum(x, axis=1, keepdims=True) > 0),
+    lambda x: tn.grad(lambda v: np.sum(tn.softmax(v) ** 2))(x),
+])
+def test_formulas_with_sums(f, dtype):
+    for shape in SHAPES:
+        got, want = fused(f, table(shape, dtype), one=False)
+        close(got, want, 10 * EPS[dtype])
+
+
+@pytest.mark.parametrize("where", [np.nan, np.inf, -np.inf])
+def test_sums_and_tops_of_numbers_that_are_not_finite(where):
+    x = table((6, 20), np.float64)
+    x[0, 3] = x[2, 19] = x[3, :] = where
+    for f in (tn.softmax, tn.log_softmax, lambda x: np.max(x * 1.5, axis=1),
+              lambda x: np.min(x * 1.5, axis=1), lambda x: np.sum(x * 2, axis=1),
+              lambda x: np.sum(x * 2, axis=0)):
+        got, want = fused(f, x, one=False)
+        close(got, want, 1e-14)
+
+
+def test_long_sums_of_float32_are_as_near_as_numpys():
+    x = np.random.default_rng(0).random((3, 300_001)).astype(np.float32)
+    got, want = fused(lambda x: np.sum(x * 0.5, axis=1, keepdims=True), x)
+    exact = np.sum(x * 0.5, axis=1, keepdims=True, dtype=np.float64)
+    ours, numpys = (np.abs(a[0] - exact).max() for a in (got, want))
+    assert ours <= 2 * numpys + 1e-7 * exact.max()
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (4, 3, 30), (2, 7, 17)])
+def test_more_axes(shape):
+    x, w = table(shape, np.float64), table(shape[2:], np.float64, 1)
+    columns = tuple(range(2, len(shape)))
+    got, want = fused(lambda x, w: (
+        x * w + np.sum(x, axis=columns, keepdims=True), np.sum(x * 2, axis=(0, 1))), x, w)
+    close(got, want, 1e-14)
+    got, want = fused(lambda x, w: np.exp(x) + 1, x, w)
+    close(got, want, 1e-14)
+
+
+def test_what_does_not_fit_stays_as_it_is():
+    x, y = table((6, 4), np.float64), table((4, 6), np.float64)
+    for f, left in ((lambda x, y: np.sin(x), ["sin"]), (lambda x, y: x @ y, ["matmul"]),
+                    (lambda x, y: x + y.T, ["transpose", "add"]),
+                    (lambda x, y: np.add.reduce(x, axis=None), ["reduce"]),
+                    (lambda x, y: x[::2] * 2, ["getitem", "multiply"]),
+                    (lambda x, y: x.astype(np.float16) * 2, ["astype", "multiply"])):
+        p = chains(program(f, x, y))
+        assert [e.fn.__name__ for e in p.equations] == left
+
+
+def test_an_equation_between_two_groups_is_neither_before_nor_after_one():
+    def f(x):
+        y = np.exp(x) * 2
+        s = np.sort(y, axis=1)                          # cannot be in the group
+        return y + s * np.sum(y, axis=0)                # so this is another one
+    got, want = fused(f, table((6, 4), np.float64), one=False)
+    close(got, want, 1e-14)
+
+
+def test_draws_keep_their_order():
+    def f(x, rng):
+        a = rng.random(x.shape)
+        b = rng.random(x.shape)
+        c = rng.random(x.shape)
+        return np.exp(x) * c, a * 2, x * b + a
+    p = chains(program(f, table((6, 4), np.float64), np.random.default_rng(3)))
+    got = run(p, table((6, 4), np.float64), np.random.default_rng(3))
+    rng = np.random.default_rng(3)
+    f(table((6, 4), np.float64), rng)
+    close(got, f(table((6, 4), np.float64), rng), 1e-14)
+
+
+# ---------------------------------------------------------------- drawn programs
+
+OPERATIONS = [
+    lambda x, y: x + y, lambda x, y: x * y, lambda x, y: x - y * 0.5,
+    lambda x, y: np.exp(-x * x),
+    lambda x, y: tn.sigmoid(x), lambda x, y: tn.relu(x - y), lambda x, y: np.where(x > y, x, y),
+    lambda x, y: tn.softmax(x + y), lambda x, y: np.sum(x, axis=0) * y, lambda x, y: -y,
+    lambda x, y: np.mean(x) - y, lambda x, y: np.maximum(x, y) / 4, lambda x, y: np.tanh(x * y),
+    lambda x, y: np.max(x, axis=1, keepdims=True) * y, lambda x, y: np.sort(x, axis=0),
+    lambda x, y: np.sqrt(np.abs(x)) * 1.0, lambda x, y: np.mean(x, axis=1, keepdims=True) + x,
+    lambda x, y: x / (1 + np.sum(y * y, axis=1, keepdims=True)), lambda x, y: x[::-1],
+    lambda x, y: tn.rules.standardize(x, axes=(1,), eps=1e-3)[0], lambda x, y: np.log1p(x * x)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(range(len(OPERATIONS))), st.integers(0, 9),
+                          st.integers(0, 9)), min_size=2, max_size=14),
+       st.sampled_from([(2, 3), (5, 17), (16, 16), (3, 40)]), st.booleans())
+def test_drawn_programs_and_their_gradients(steps, shape, threaded):
+    def f(a, b):
+        values = [a, b]
+        for k, i, j in steps:
+            x, y = values[-1 - i % len(values)], values[-1 - j % len(values)]
+            values.append(OPERATIONS[k](x, y))
+        return np.sum(np.sin(values[-1])) + np.mean(values[-2])
+
+    def both(a, b):
+        value, grads = tn.value_and_grad(f, (0, 1))(a, b)
+        return value, *grads
+    a, b = table(shape, np.float64), table(shape, np.float64, 1)
+    usual = chain_kernels.PARALLEL
+    chain_kernels.PARALLEL = 0 if threaded else usual
+    try:
+        p = optimised(program(both, a, b))
+        known = dict(zip(p["recorded"].inputs, (a, b), strict=True))
+        with np.errstate(all="ignore"):
+            want = evaluate(p["recorded"], (a, b))
+        got = run(p["fuse"], *(known[v] for v in p["fuse"].inputs))
+    finally:
+        chain_kernels.PARALLEL = usual
+    for x, y in zip(got, want, strict=True):
+        scale = max(1.0, np.abs(y).max())
+        np.testing.assert_allclose(x / scale, y / scale, 0, 1e-11)
+
+
+# ---------------------------------------------------------------- memory
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_beside_an_array_is_touched(dtype, behind):
+    for shape in SHAPES:
+        p = optimised(program(layer_norm_and_back, table(shape, dtype), table(shape[1:], dtype),
+                              table(shape[1:], dtype), table(shape, dtype)))["chains"]
+        (e,) = p.equations
+        arrays = [guarded(v.shape, v.dtype, behind) for v in (*e.args, *e.outs)]
+        e.fn.bound(None)(*arrays)
+
+
+def test_results_lie_where_inputs_died_if_no_later_stage_reads_these():
+    def f(x, y):
+        a = np.sort(x, axis=0)                          # not in the group: a block of its own
+        b = np.sort(y, axis=0)
+        c = a * 2 + b
+        return np.sort(c - np.sum(c, axis=1, keepdims=True) * b, axis=0)
+    arrays = table((6, 40), np.float64), table((6, 40), np.float64, 1)
+    got, want = fused(f, *arrays, one=False)
+    close(got, want, 1e-14)
+    (group,) = groups(optimised(program(f, *arrays))["chains"])
+    (ins, (out,)), = group.tables
+    names = [v for v in ins if isinstance(v, Var)]
+    assert [group.overwrites(v, out) for v in names] == [True, True]
+    first = program(lambda x, y: (np.exp(x), np.sum(np.exp(x), 1, keepdims=True) * x), *arrays)
+    (group,) = groups(optimised(first)["chains"])
+    (ins, outs), = group.tables
+    assert [group.overwrites(ins[0], out) for out in outs] == [False, True]
+
+
+# ---------------------------------------------------------------- threads
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    monkeypatch.setattr(chain_kernels, "PARALLEL", 0)
+    x, g = table((100, 70), np.float32), table((100, 70), np.float32, 1)
+    w, b = table((70,), np.float32, 2), table((70,), np.float32, 3)
+    p = optimised(program(layer_norm_and_back, x, w, b, g))["fuse"]
+    values = [dict(zip(("x0", "x1", "x2", "x3"), (x, w, b, g), strict=True))[n]
+              for n in p.inputs.values()]
+    results = []
+    for n in (1, 2, 3):
+        monkeypatch.setattr(threads, "count", lambda n=n: n)
+        threads._helpers.cache_clear()
+        results.append([a.tobytes() for a in run(p, *values)])
+    threads._helpers.cache_clear()
+    assert results[0] == results[1] == results[2]
+    close([np.frombuffer(results[0][0], np.float32).reshape(x.shape)],
+          evaluate(p, values)[:1], 1e-5)
+
+
+# ---------------------------------------------------------------- updates
+
+@pytest.mark.parametrize("make", [
+    functools.partial(optim.SGD, lr=0.1), functools.partial(optim.SGD, lr=0.1, momentum=0.9),
+    functools.partial(optim.SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    functools.partial(optim.Adam, lr=0.01), functools.partial(optim.AdamW, lr=0.01),
+    functools.partial(optim.RMSprop, lr=0.01, momentum=0.5),
+    functools.partial(optim.Adagrad, lr=0.1)])
+@pytest.mark.parametrize("threaded", [False, True])
+def test_updates_of_all_parameters_are_one_group(make, threaded, monkeypatch):
+    monkeypatch.setattr(chain_kernels, "PARALLEL", 0 if threaded else 1 << 40)
+    shapes = [(5, 7), (3,), (2, 3, 4), (130, 3), (1, 1, 2)]
+
+    def trained(wrap):
+        ws = [Tensor(table(s, np.float64, k)) for k, s in enumerate(shapes)]
+        opt = make(ws)
+
+        def step(xs):
+            for w, x in zip(ws, xs, strict=True):
+                w.grad = x + 0.0
+            opt.step()
+            opt.zero_grad()
+        step = wrap(step)
+        for k in range(8):
+            step([table(s, np.float64, 100 * k + i) for i, s in enumerate(shapes)])
+        return [w.data for w in ws], step
+    want, _ = trained(lambda f: f)
+    got, step = trained(tn.compile)
+    close(got, want, 1e-13)
+    found = groups(step.program["chains"])
+    assert len(found) == 1 and len(found[0].counts) == len(shapes)
+    assert all(t.inplace for t in step.program.plan.targets.values())
+
+
+# ---------------------------------------------------------------- training
+
+def network(dtype):
+    return nn.Sequential(
+        nn.Linear(12, 40, bias=False, rng=0, dtype=dtype), nn.BatchNorm1d(40, dtype=dtype),
+        nn.GELU(), nn.Dropout(0.3, rng=1), nn.Linear(40, 32, rng=2, dtype=dtype),
+        nn.LayerNorm(32, dtype=dtype), nn.GELU("tanh"), nn.Linear(32, 20, rng=4, dtype=dtype),
+        nn.SiLU(), nn.Linear(20, 5, rng=3, dtype=dtype))
+
+
+def trained(dtype, wrap, steps):
+    model = network(dtype)
+    opt = optim.Adam(model.parameters(), lr=1e-3)
+    schedule = optim.CosineAnnealingLR(opt, 120)
+
+    def step(x, t):
+        loss = nn.cross_entropy(model(x), t)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+    step, rng = wrap(step), np.random.default_rng(0)
+    for _ in range(steps):
+        step(rng.normal(size=(24, 12)).astype(dtype), rng.integers(0, 5, 24))
+        schedule.step()
+    return list(model.state_dict().values())
+
+
+def distance(a, b):
+    return max(np.abs(x - y).max() / np.abs(y).max() for x, y in zip(a, b, strict=True)
+               if y.dtype.kind == "f")
+
+
+@pytest.mark.parametrize(("steps", "bound"), [(3, 1e-12), (102, 1e-9)])
+def test_training_is_as_near_as_promised(steps, bound):
+    exact = trained(np.float64, lambda f: f, steps)
+    assert distance(trained(np.float64, tn.compile, steps), exact) <= bound
+    eager = distance(trained(np.float32, lambda f: f, steps), exact)
+    assert distance(trained(np.float32, tn.compile, steps), exact) <= 2 * eager
+
+
+def test_a_group_is_printed_as_one_equation_and_can_be_looked_into(monkeypatch):
+    monkeypatch.setattr(chains_pass, "HEAVY", 50)
+    x = table((8, 16), np.float32)
+    p = optimised(program(lambda x: np.exp(x) * 2 + np.sum(x, axis=0), x))["chains"]
+    assert str(p).splitlines()[-4:-1] == [
+        "    v1 f4[8, 16], v2 f4[16] = chain(x0)", "    v3 f4[8, 16] = np.add(v1, v2)",
+        "outputs"]
+    (group,) = groups(p)
+    assert "np.exp(a0)" in str(group.program) and "define void @\"run\"" in group.source
+
+
+# ---------------------------------------------------------------- the cache
+
+SCRIPT = textwrap.dedent("""
+    import numpy as np, sys
+    import tinygrad_nn as tn
+    from tinygrad_nn import kernels
+    from tinygrad_nn.passes import _chains
+    _chains.LEAST = 0
+    assert kernels.generates()
+    from tinygrad_nn.kernels import _llvm
+    made, usual = [], _llvm._compiled
+    _llvm._compiled = lambda text: made.append(text) or usual(text)
+    f = tn.compile(lambda x: np.exp(x) * 2 + 1)
+    x = np.linspace(-1, 1, 100)
+    for _ in range(3):
+        np.testing.assert_allclose(f(x), np.exp(x) * 2 + 1, 1e-14)
+    print(len(made))
+""")
+
+
+def in_a_process(folder):
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True,
+                          check=True, env={**os.environ, "NUMBA_CACHE_DIR": str(folder)})
+    return int(done.stdout)
+
+
+def test_a_second_process_does_not_compile(tmp_path):
+    assert in_a_process(tmp_path) == 1
+    assert in_a_process(tmp_path) == 0
+    (file,) = tmp_path.rglob("*.o")
+    file.write_bytes(file.read_bytes()[:-100])          # not whole: made again
+    assert in_a_process(tmp_path) == 1
+    assert in_a_process(tmp_path) == 0
+    file.unlink()
+    assert in_a_process(tmp_path) == 1
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert in_a_process(file / "folder") == 1
+
+
+def test_the_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert _llvm.folder().parent.name == "__pycache__"
+    monkeypatch.setattr(_llvm.os, "access", lambda *args: False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _llvm.folder() == tmp_path / ".cache" / "tinygrad_nn-chains"
+
+
+def test_where_objects_have_another_form_there_are_no_kernels(monkeypatch):
+    monkeypatch.setattr(chains_pass.kernels, "generates", lambda: False)
+    p = program(lambda x: np.exp(x) * 2, table((6, 4), np.float64))
+    assert chains(p) is p
