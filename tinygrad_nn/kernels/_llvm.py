@@ -54,12 +54,17 @@ def works():
 
 def function(text, kinds):
     """The function ``run`` of a module in LLVM's text, for arguments of these ctypes."""
+    return ctypes.CFUNCTYPE(None, *kinds)(_address(text))
+
+
+@functools.cache
+def _address(text):
     data = _from_disk(text) or _compiled(text)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine())
     engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(data))
     engine.finalize_object()
     _kept.append(engine)
-    return ctypes.CFUNCTYPE(None, *kinds)(engine.get_function_address("run"))
+    return engine.get_function_address("run")
 
 
 def _compiled(text):

@@ -19,6 +19,8 @@ from .._symbol import Equation, Var
 
 LEAST = 1 << 18                 # cost of all elements, 1 an addition; NumPy takes 0.1 ms
 MOST = 200                      # equations of a group
+APART = 1 << 16                 # elements of a group that has a kernel to itself: what is large
+                                # waits for its update, where memory is free again (`_postpone`)
 HEAVY = 50                      # cost of one that is worth a group alone: it takes NumPy many
 
 
@@ -193,7 +195,8 @@ class Nodes:
         found = {}
         for node in [n for n in self.nodes.values() if n.shape is not None]:
             node.group = Group(self, node)
-            first = found.setdefault(node.group.key, node) if node.group.key else node
+            small = node.group.key and node.group.elements < APART
+            first = found.setdefault(node.group.key, node) if small else node
             if first is not node and not self._between(first, node) and not (
                     first.is_before(node) or node.is_before(first)):
                 first.others.append(node)
