@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -25,8 +26,10 @@ from guarding import GuardedNumpy, guarded
 
 from tinygrad_nn.kernels import _convolution as fast
 from tinygrad_nn.kernels import _geometry as geometry
+from tinygrad_nn.kernels import _looks
 from tinygrad_nn.kernels import _pooling as fast_pooling
 from tinygrad_nn.kernels import _threads as threads
+from tinygrad_nn.kernels._loops import next_item
 
 EPS = {np.float32: 1e-5, np.float64: 1e-13}
 RNG = np.random.default_rng(0)
@@ -384,10 +387,15 @@ def test_the_number_of_threads_changes_no_bit():
     problem, found = large(), []
     for n in (1, 2, 5):
         with changed(threads, count=lambda n=n: n), changed(fast, ALONE=0):
-            found.append(all_three(*problem))
+            found.append([*all_three(*problem), *pooled_all(*problem[:3], problem[4], (2, 2))])
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_each_item_is_taken_once_from_one_end_or_the_other():
+    counter, sizes = np.zeros(4, np.int64), [3, 4, 4, 3, 3, 4, 3, 4]
+    assert [next_item(counter[:n], 7) for n in sizes] == [0, 6, 5, 1, 2, 4, 3, 7]
 
 
 def test_several_python_threads_at_once():
@@ -410,6 +418,25 @@ def test_an_error_in_a_thread_is_raised_when_all_have_ended():
     with changed(threads, count=lambda: 3), pytest.raises(ZeroDivisionError):
         threads.run(kernel, 3, 10, np.float64)
     assert 1 <= len(ended) <= 3 and set(ended) == {10}
+
+
+def test_helpers_of_another_thread_are_not_waited_for():
+    calls = []
+    with changed(threads, count=lambda: 2), threads._team().free:
+        threads.run(lambda *args: calls.append(threading.current_thread()), 2, 1, np.float64)
+    assert calls == [threading.current_thread()]
+
+
+def test_a_helper_that_is_late_has_nothing_to_do_and_is_there_for_the_next_work(monkeypatch):
+    late, calls = threading.Event(), []
+    monkeypatch.setattr(_looks, "look_out", lambda *args: late.wait(10))
+    team = threads.Team(1)
+    team.run(lambda counter: calls.append(threading.current_thread()), 1)
+    assert calls == [threading.current_thread()]
+    late.set()
+    both = threading.Barrier(2, timeout=10)
+    team.run(lambda counter: (both.wait(), calls.append(len(counter))), 1)
+    assert sorted(calls[1:]) == [3, 4]
 
 
 def test_the_users_number_of_threads_wins(monkeypatch):

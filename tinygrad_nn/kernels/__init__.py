@@ -5,12 +5,14 @@
     _pooling       max pooling
     _geometry      convolution as sums over shifted rows: shapes, places, sizes
     _loops         the loops of convolution around the tiles, compiled by numba
+    _pooled_loops, _pooled_tiles        the loops and tiles of convolution with pooling
     _pool_loops    those of pooling
     _products      products of matrices with few rows
     _product_loops, _product_tiles      their loops and tiles
     _numba         register tiles in vector code; the one file that imports numba
     _blas          products by BLAS on our threads; the one file that imports threadpoolctl
-    _threads       our own threads, which wait without spinning
+    _threads       our own threads
+    _looks         how they look out for work, a moment, before they sleep
     _chains        a kernel for each chain of elementwise steps and sums, by its description
     _tables        its loops over rows and columns
     _vectors       exp, log, tanh and their like, on vectors

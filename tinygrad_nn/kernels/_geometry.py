@@ -12,9 +12,11 @@ are computed and left. What else there is, is in the offsets and in how the rows
 - the gradient by the images: the same sum over the gradient of the result, with the offsets
   turned round; with a stride, each phase of the images has the weights that meet it.
 
-Rejected: channels innermost and filters in the vector (the prototype's way), as fast in the
-inner loop, but images are turned round on the way in and out, and fewer than 16 filters leave
-part of a vector empty; products with patches, which are 9 copies of an image under 3 x 3.
+Rejected: products with patches, which are 9 copies of an image under 3 x 3.
+
+Behind max pooling (`cells`) most of that gradient would be zeros. There each pooled result has
+one window of pixels, the channels of a pixel lie side by side in the strip, and a row of the
+window is a few vectors.
 """
 
 import functools

@@ -3,9 +3,9 @@
 What is kept for the backward pass is one byte for each result, its cell in the window (or the
 one after the last where ReLU gives 0), and the gradients by images and weights are read off
 the pooled gradient and these bytes: nothing of the size of the convolution's result is made,
-four times that of what comes out of 2 x 2 windows. Values and gradients are bit for bit those
-of `conv2d`, `relu` and `max_pool2d` in a row, as long as both run in the same form of
-`tinygrad_nn.kernels`.
+four times that of what comes out of 2 x 2 windows. Values are bit for bit those of `conv2d`,
+`relu` and `max_pool2d` in a row, as long as both run in the same form of `tinygrad_nn.kernels`;
+gradients are sums of the same products, compiled in another order.
 
 `_peaks`, with derivative zero, does the work and gives values and cells; `_pooled` hands the
 values on and has the derivatives. The cells are a constant in all of them.
