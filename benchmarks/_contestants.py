@@ -25,7 +25,7 @@ MLP = {
 TRAINING = {
     "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "tinygrad_nn (closed form)": "ours.mlp_closed_form",
-    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "torch.compile", "jax (jit)",
+    **{label: MLP[label] for label in ("numpy (tuned)", "torch", "jax (jit)",
                                        "tensorflow (function)")},
 }
 SMALL = {

@@ -68,17 +68,18 @@ def network(title, image, convolutions, layers, samples, classes, seed, rate,
     return Row(title, "network", settings, contestants, LOSS, checked=8, growth=True)
 
 
-def trained(row, contestants, rounds):
-    """2,500 steps of it."""
-    return replace(row, title="2,500 steps of it, from the first call on", way="whole",
+def trained(name, row, contestants, rounds):
+    return replace(row, title=f"2,500 steps of {name}, from the first call on", way="whole",
                    settings={**row.settings, "iterations": 2500}, contestants=contestants,
                    checked=1, rounds=rounds, small={"quick": {"iterations": 10}})
 
 
-def begun(row):
-    return replace(row, title="the first three steps of it, from a built model, in a new "
-                   "process and in a second one", checked=3, growth=False, way="caches",
-                   rounds=3)
+def begun(name, row):
+    """Without eager PyTorch, which has nothing to compile."""
+    compiling = {k: f for k, f in row.contestants.items() if k.split()[0] != "torch"}
+    return replace(row, title=f"the first three steps of {name}, from a built model, in a new "
+                   "process and in a second one", contestants=compiling, checked=3,
+                   growth=False, way="caches", rounds=2)
 
 
 def fit(title, row, contestants, tolerance, quick, problem="network", **settings):
@@ -118,9 +119,10 @@ ROWS = {
                    settings={"n": 1000, "size": 10, "arrays": True}),
     "W1": W1,
     "W2": W2,
-    "W1-2500": trained(W1, who.TRAINING, rounds=2),
-    # One round, and without PyTorch, which takes three times as long as JAX in W2: 13 minutes.
-    "W2-2500": trained(W2, {k: f for k, f in who.TRAINING.items() if "torch" not in k}, 1),
+    "W1-2500": trained("W1", W1, who.TRAINING, rounds=2),
+    # One round, and without PyTorch, which takes three times as long as JAX in W2.
+    "W2-2500": trained("W2", W2, {k: f for k, f in who.TRAINING.items() if k != "torch"},
+                       rounds=1),
     "M3": mlp("one full-batch step, MLP 2-16-16-1, 100 samples, float32, hinge loss, SGD",
               [2, 16, 16, 1], 100, seed=1, contestants=who.SMALL, rate=0.1, hinge=True),
     "W3": W3,
@@ -138,8 +140,8 @@ ROWS = {
                         "accuracy", W4b, who.FIT_PICTURES, 0.05,
                         {"count": 4, "copies": 64, "side": 64}, "pictures", count=32,
                         copies=10, side=256),
-    "first-W5": begun(replace(W5, contestants=who.NETWORK)),
-    "first-M4": begun(M4),
+    "first-W5": begun("W5", W5),
+    "first-M4": begun("M4", M4),
     "import": None,                        # `_imports.py`
     "deep": chain(LONG, who.DEEP, 1e-8, 1_000_000, 2, memory=True, small=SHORTER),
     "deep-a": replace(chain("the same with arrays as constants", who.DEEP, 1e-8, 1_000_000, 2,
