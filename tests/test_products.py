@@ -154,6 +154,7 @@ def test_what_must_not_be_written_to_is_read():
 @compiled
 @pytest.mark.parametrize("problem", [
     Problem(np.float32, 33, 20_001, 20, (False, True), (0, 0), 0),
+    Problem(np.float32, 20, 600, 5001, (False, True), (0, 0), 0),
     Problem(np.float64, 20, 100, 10_001, (True, False), (0, 0), 0)])
 def test_neither_threads_nor_the_place_in_memory_change_a_bit(problem, all_threads):
     a, b = problem.matrices()

@@ -21,25 +21,32 @@ TALL, MIDDLE, LOW = HEIGHTS
 
 
 @compiled
-def dots(p, p_step, p_rows, q, q_step, q_rows, length, block, parts, size, scratch, counter):
-    """``p @ q'`` in parts (n, tiles, numbers of a tile), to be added up: part t is of its share
-    of the length, whichever thread it falls to."""
+def dots(p, p_step, p_rows, q, q_step, q_rows, length, block, parts, shares, size, scratch,
+         counter):
+    """``p @ q'`` in parts (n, tiles down, tiles across, numbers of a tile), to be added up.
+
+    Part t is of its share of the length, whichever thread it falls to; the rows of a part may
+    be ``shares`` items of work.
+    """
     blocks = (length + block - 1) // block
-    count, tiles, numbers = parts.shape
+    count, down, across, numbers = parts.shape
     out = parts.reshape(parts.size)
     while True:
-        t = take(counter, 0)
-        if t >= count:
+        work = take(counter, 0)
+        if work >= count * shares:
             return
-        for i in range(t * tiles * numbers, (t + 1) * tiles * numbers):
+        t, share = work // shares, work % shares
+        first, last = share * down // shares, (share + 1) * down // shares
+        start = (t * down + first) * across * numbers
+        for i in range(start, start + (last - first) * across * numbers):
             out[np.uintp(i)] = 0
         for k in range(t * blocks // count * block, (t + 1) * blocks // count * block, block):
-            some, at = min(block, length - k), t * tiles * numbers
-            for i in range(0, p_rows, INNER_ROWS):
+            some, at = min(block, length - k), start
+            for i in range(first * INNER_ROWS, min(last * INNER_ROWS, p_rows), INNER_ROWS):
                 here, row = p + (i * p_step + k) * size, INNER_ROWS
                 for j in range(0, q_rows, INNER_COLUMNS):
-                    # Each tile fetches one of the rows of p that come next (W2: 23 ms; all of
-                    # them by the first tile 28, none ).
+                    # Each tile fetches one of the rows of p that come next (W2: 23 ms; with all
+                    # of them fetched by the first tile 28).
                     inner(out, at, here, p_step, p_rows - 1 - i, q + (j * q_step + k) * size,
                           q_step, q_rows - 1 - j, some, here + row * p_step * size)
                     at += numbers
@@ -49,17 +56,15 @@ def dots(p, p_step, p_rows, q, q_step, q_rows, length, block, parts, size, scrat
 @compiled
 def gather(parts, out):
     """The sums of `dots` as a matrix."""
-    count, (rows, columns), tile = len(parts), out.shape, 0
-    for i in range(0, rows, INNER_ROWS):
+    rows, columns = out.shape
+    for i in range(rows):
         for j in range(0, columns, INNER_COLUMNS):
-            for r in range(min(INNER_ROWS, rows - i)):
-                for c in range(min(INNER_COLUMNS, columns - j)):
-                    number = np.uintp(r * INNER_COLUMNS + c)
-                    total = parts[0, tile, number]
-                    for t in range(1, count):
-                        total += parts[t, tile, number]
-                    out[i + r, j + c] = total
-            tile += 1
+            for c in range(min(INNER_COLUMNS, columns - j)):
+                number = i % INNER_ROWS * INNER_COLUMNS + c
+                total = parts[0, i // INNER_ROWS, j // INNER_COLUMNS, number]
+                for t in range(1, len(parts)):
+                    total += parts[t, i // INNER_ROWS, j // INNER_COLUMNS, number]
+                out[i, j + c] = total
 
 
 @compiled
@@ -104,24 +109,25 @@ def strip(a, at, height, out, out_step, last, onward, x, x_step, count, ahead, c
 
 
 @compiled
-def spread(a, rows, depth, x, x_step, columns, out, out_step, block, deep,
-           size, scratch, counter):
-    """``a @ x`` with the factors as `pack` gives them, into ``out``: blocks of columns, each of
-    them for blocks of ``deep`` rows of x."""
+def spread(a, rows, depth, x, x_step, columns, out, out_step, block, run, deep, size, scratch,
+           counter):
+    """``a @ x`` with the factors as `pack` gives them, into ``out``: runs of blocks of columns,
+    each block for ``deep`` rows of x at a time, while the next ones are fetched."""
     while True:
-        start = take(counter, 0) * block
-        if start >= columns:
+        first_block = take(counter, 0) * run
+        if first_block * block >= columns:
             return
-        some = min(block, columns - start)
-        for k in range(0, depth, deep):
-            count = min(deep, depth - k)
-            ahead = deep * x_step if k + deep < depth else 0
-            first = 0
-            while first < rows:
-                last = rows - 1 - first
-                height = TALL if last >= MIDDLE else MIDDLE if last >= LOW else LOW
-                strip(a, first * depth + k * height, height,
-                      out + (first * out_step + start) * size, out_step, last, min(k, 1),
-                      x + (k * x_step + start) * size, x_step, count,
-                      0 if first else ahead, some, size)
-                first += height
+        for start in range(first_block * block, min((first_block + run) * block, columns),
+                           block):
+            some = min(block, columns - start)
+            for k in range(0, depth, deep):
+                ahead = deep * x_step if k + deep < depth else block - k * x_step
+                first = 0
+                while first < rows:
+                    last = rows - 1 - first
+                    height = TALL if last >= MIDDLE else MIDDLE if last >= LOW else LOW
+                    strip(a, first * depth + k * height, height,
+                          out + (first * out_step + start) * size, out_step, last, min(k, 1),
+                          x + (k * x_step + start) * size, x_step, min(deep, depth - k),
+                          0 if first else ahead, some, size)
+                    first += height
