@@ -66,8 +66,8 @@ FIT_ARRAYS = {
     "tensorflow (Keras fit)": "keras_fit.arrays",
 }
 FIT_PICTURES = {
-    "tinygrad_nn (cached)": "ours_fit.pictures_cached",
-    "tinygrad_nn (compiled)": "ours_fit.pictures",
+    "tinygrad_nn (decoding)": "ours_fit.pictures",
+    "tinygrad_nn (compiled)": "ours_fit.pictures_cached",
     "numpy": "plain_fit.pictures",
     "torch (DataLoader)": "pytorch_fit.pictures",
     "tensorflow (Keras fit, cached)": "keras_fit.pictures_cached",
