@@ -12,6 +12,7 @@ CHAIN = {
 }
 MLP = {
     "tinygrad_nn": "ours.mlp",
+    "tinygrad_nn (without numba)": "ours.mlp_compiled",
     "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "numpy (course)": "plain.mlp_course",
     "numpy (tuned)": "plain.mlp_tuned",
@@ -30,6 +31,7 @@ TRAINING = {
 }
 SMALL = {
     "tinygrad_nn": "ours.mlp",
+    "tinygrad_nn (without numba)": "ours.mlp_compiled",
     "tinygrad_nn (compiled)": "ours.mlp_compiled",
     "numpy": "plain.mlp_tuned",
     "torch": "pytorch.mlp",
@@ -40,6 +42,7 @@ SMALL = {
 DEEP = {label: CHAIN[label] for label in ("tinygrad_nn", "numpy", "torch")}
 NETWORK = {
     "tinygrad_nn": "ours.network",
+    "tinygrad_nn (without numba)": "ours.network_compiled",
     "tinygrad_nn (compiled)": "ours.network_compiled",
     "numpy": "plain.network",
     "torch": "pytorch.network",
@@ -51,6 +54,7 @@ NETWORK = {
 PICTURES = {**NETWORK, "torch (malloc, channels last, fused)": "pytorch.network_tuned"}
 BLOCK = {
     "tinygrad_nn": "ours.block",
+    "tinygrad_nn (without numba)": "ours.block_compiled",
     "tinygrad_nn (compiled)": "ours.block_compiled",
     "numpy": "plain.block",
     "torch": "pytorch.block",
@@ -73,11 +77,15 @@ FIT_PICTURES = {
     "tensorflow (Keras fit, cached)": "keras_fit.pictures_cached",
     "tensorflow (Keras fit)": "keras_fit.pictures",
 }
+# The variables of a contestant with such a word in its label.
+#
 # Malloc never gives pages back and never asks for single ones: with its defaults each large
 # array of a step is fresh pages, that the system fills with zeros. (A threshold would do for
 # arrays up to 32 MB only.)
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 40),
-          "MALLOC_TOP_PAD_": str(2 ** 26)}
-TUNED = "(malloc"               # what is in the label of a contestant that runs with this
+VARIABLES = {
+    "malloc": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2 ** 40),
+               "MALLOC_TOP_PAD_": str(2 ** 26)},
+    "without numba": {"NUMBA_DISABLE_JIT": "1"},
+}
 # numpy is always one more
 PEERS = ("torch", "torch.compile", "jax", "tensorflow", "mygrad", "autograd")

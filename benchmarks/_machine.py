@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A user's tuning would flatter one framework; OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE even
 # change which kernel runs. Every worker starts from the defaults, but for the threads.
 DROPPED = ("OPENBLAS_", "OMP_", "GOMP_", "KMP_", "MKL_", "BLIS_", "VECLIB_", "MALLOC_",
-           "GLIBC_", "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
+           "GLIBC_", "NUMBA_", "XLA_", "TF_", "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE")
 NUMBER_OF_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
                      "VECLIB_MAXIMUM_THREADS", "BENCHMARKS_THREADS")
 SET = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}

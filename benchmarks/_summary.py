@@ -8,6 +8,7 @@ from ._rows import ROWS
 from ._scaling import POINTS
 
 PEERS = ("torch", "torch.compile", "jax", "tensorflow")
+PLAIN = "without numba ÷ torch"
 ALWAYS = "numpy"                        # of rows in which no peer took part
 
 
@@ -52,16 +53,22 @@ def _rivals(row, good):
 def table(rows):
     """Markdown."""
     heads = ["row", "ours", "time", "compared with", "ours ÷ it", "quartiles",
-             *(f"÷ {p}" for p in PEERS)]
-    text = [line(*heads), "|---|---|--:|---|" + "--:|" * (2 + len(PEERS))]
+             *(f"÷ {p}" for p in PEERS), PLAIN]
+    text = [line(*heads), "|---|---|--:|---|" + "--:|" * (3 + len(PEERS))]
     for name, ours, peer, good, fastest in lines(rows):
         ratio, unit = good[peer]["ours_over_it"], good[ours]["unit"].split()[0]
         each = (number(fastest[p]["ours_over_it"]["value"]) if p in fastest else ""
                 for p in PEERS)
         text.append(line(name, _short(ours), f"{number(good[ours]['median'])} {unit}",
                          _short(peer), f"**{number(ratio['value'])}**",
-                         span(ratio["low"], ratio["high"]), *each))
+                         span(ratio["low"], ratio["high"]), *each, _without_numba(good)))
     return "\n".join(text)
+
+
+def _without_numba(good):
+    """Our time without numba over that of PyTorch with its defaults."""
+    pair = [good.get(label) for label in ("tinygrad_nn (without numba)", "torch")]
+    return number(pair[0]["median"] / pair[1]["median"]) if all(pair) else ""
 
 
 def _short(label):

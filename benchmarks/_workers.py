@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-from ._contestants import MALLOC, TUNED
+from ._contestants import VARIABLES
 from ._machine import ROOT, cpus, environment, threads
 from ._results import package
 
@@ -72,5 +72,7 @@ def started(row, label, settings, variables=()):
             "problem": row.problem, "settings": settings, "checked": row.checked,
             "memory": row.memory, "growth": row.growth, "fit": row.way == "fit",
             "cpus": cpus()[:row.threads]}
-    return Worker(task, {**threads(row.threads), **(MALLOC if TUNED in label else {}),
-                         **dict(variables)})
+    variables = {**threads(row.threads), **dict(variables)}
+    for word, more in VARIABLES.items():
+        variables |= more if word in label else {}
+    return Worker(task, variables)
