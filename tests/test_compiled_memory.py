@@ -124,6 +124,28 @@ def test_what_somebody_holds_is_not_written_over():
         np.testing.assert_array_equal(view, copies[1])
 
 
+def test_old_weights_may_be_put_back():
+    """Also by the function itself, after the update."""
+    model, x, t = wide()
+    w, opt = model[0].weight, optim.Adam(model.parameters())
+    held = w.data
+
+    @tn.compile
+    def step(x, t):
+        before = w.data
+        loss = nn.mse_loss(model(x), t)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        w.data = before
+        return loss
+    values = held.copy()
+    for _ in range(4):
+        step(x, t)
+        np.testing.assert_array_equal(w.data, values)
+        np.testing.assert_array_equal(held, values)
+
+
 def test_arrays_that_are_views_or_read_only_are_replaced():
     model, x, t = wide()
     w = model[0].weight

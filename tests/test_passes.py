@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, kernels, optim, testing
+from tinygrad_nn import Tensor, kernels, nn, optim, testing
 from tinygrad_nn._program import Program, substituted
 from tinygrad_nn._symbol import Trace
 from tinygrad_nn.passes import (
@@ -23,6 +23,7 @@ from tinygrad_nn.passes import (
     expand,
     fuse,
     optimised,
+    postpone,
 )
 from tinygrad_nn.passes._emit import Writer
 from tinygrad_nn.passes._memory import plan
@@ -273,6 +274,58 @@ def test_updates_go_in_place_only_where_a_failure_cannot_follow():
     for _ in range(4):
         np.testing.assert_array_equal(swap(X), other.data + X)
         other.data = other.data * 2
+
+
+def test_results_go_over_arguments_that_are_views_of_whole_blocks():
+    def f(x):
+        a = np.exp(x)
+        return np.sum(np.sqrt(a.reshape(3, 2)) * 2)     # over a
+    def g(x):
+        return np.sum(np.sqrt(np.exp(x)[1:]) * 2)       # not over a part of it
+    assert plan(dead_code(program(f, x=X))).sizes == [48]
+    assert plan(dead_code(program(g, x=X))).sizes == [48, 24]
+    keeps_bits(f, x=X)
+    keeps_bits(g, x=X)
+
+
+# ---------------------------------------------------------------- products that wait
+
+def test_products_larger_than_their_factors_wait_for_their_readers():
+    def f(x, y, w):
+        g = x.T @ y
+        small = x @ y.T
+        s = np.sum(small)
+        return w - g * 2, s, y.T @ x
+    x, y = large(0, (8, 300)), large(1, (8, 300))
+    p = keeps_bits(f, postpone, x=x, y=y, w=large(2, (300, 300)))
+    assert text(p) == [
+        "v1 f8[300, 8] = np.transpose(x)",
+        "v2 f8[300, 8] = np.transpose(y)",
+        "v3 f8[8, 8] = np.matmul(x, v2)",
+        "v4 f8[] = np.sum(v3)",
+        "v5 f8[300, 8] = np.transpose(y)",
+        "v6 f8[300, 300] = np.matmul(v1, y)",
+        "v7 f8[300, 300] = np.multiply(v6, 2)",
+        "v8 f8[300, 300] = np.subtract(w, v7)",
+        "v9 f8[300, 300] = np.matmul(v5, x)",
+        "return 0 = v8", "return 1 = v4", "return 2 = v9"]
+
+
+def test_gradients_of_large_weights_take_turns_in_one_block():
+    model = nn.Sequential(*(nn.Linear(300, 300, rng=k) for k in range(4)), nn.Linear(300, 1))
+    opt = optim.Adam(model.parameters())
+    x = large(0, (8, 300), np.float32)
+
+    @tn.compile
+    def step(x):
+        np.sum(np.square(model(x))).backward()
+        opt.step()
+        opt.zero_grad()
+    for _ in range(3):
+        step(x)
+    found = step.program.plan
+    assert sum(size >= model[0].weight.data.nbytes for size in found.sizes) == 1
+    assert all(t.inplace for t in found.targets.values())
 
 
 # ---------------------------------------------------------------- fusion

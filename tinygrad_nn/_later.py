@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from ._graph import guarded
-from ._symbol import Equation, Symbol, Trace, Var, line, mapped, valued, variable
+from ._symbol import Symbol, Trace, Var, mapped, valued
 from .rules._products import dense
 
 LARGE = 1 << 16                 # elements of a product that waits
@@ -54,18 +54,17 @@ def later(trace, fn, args, variables, old=()):
     must leave them in arrays, which may be the old ones.
     """
     call = Call(fn, args, old)
-    trace.equations.append(Equation(
-        fn, *mapped(variable, (args, {})), tuple(variables), (None,) * len(variables),
-        tuple if old else None, line(), lazy=trace.lazy))
+    trace.note(fn, args, {}, variables, [None] * len(variables), tuple if old else None)
     return tuple(Later(call, k, v, trace) for k, v in enumerate(variables))
 
 
 class Call:
-    """A call that has not run yet: then it has ``args`` and ``old``, afterwards ``results``."""
+    """A call that has not run yet: then it has ``args`` and ``old``, afterwards ``results``.
+    ``back``: the numbers of old arrays that are back in their places, where results will go."""
 
     def __init__(self, fn, args, old):
         self.fn, self.args, self.old, self.results = fn, args, old, None
-        self.errors = np.geterr()
+        self.back, self.errors = set(), np.geterr()
 
     def run(self, over=False):
         """The results, now; with ``over`` in those old arrays that only their places hold."""
@@ -74,7 +73,8 @@ class Call:
             self.args = self.old = None
             with np.errstate(**self.errors):
                 if old:
-                    free = [over and alone(old, k, others=2) for k in range(len(old))]
+                    free = [over and alone(old, k, 1 + (k in self.back))        # the arguments
+                            for k in range(len(old))]
                     self.results = [a if may else np.empty_like(a)
                                     for a, may in zip(old, free, strict=True)]
                     self.fn.into(self.results, *args)
@@ -98,8 +98,9 @@ class Later(Symbol):
     ndim = property(lambda self: len(self.var.shape))
     size = property(lambda self: self.var.size)
 
-    def before(self):
-        """The array that it follows, or None."""
+    def old(self):
+        """The array that it follows, or None, to be put back for now."""
+        self.call.back.add(self.number)
         return valued(self.call.old[self.number]) if self.call.old else None
 
 

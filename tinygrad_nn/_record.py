@@ -120,7 +120,7 @@ class Recording:
                 value = _content(place)
                 if isinstance(value, Later) and value.call.results is None:
                     waiting.append((value, place))
-                    place.set(value.before())
+                    place.set(value.old())
                 elif isinstance(value, (Symbol, Draws)):
                     value = value._data
                     place.set(np.asarray(value) if isinstance(place.holder, Tensor) else value)

@@ -115,14 +115,19 @@ class Trace:
         seen = stand_ins((args, kwargs))
         symbols = [Symbol(v, Var.of(v), self) for v in results]
         bases = [None if fn is guarded else _base(v, seen) for v in results]
-        args, kwargs = mapped(variable, (args, kwargs))
-        self.equations.append(Equation(
-            fn, args, kwargs, tuple(s.var for s in symbols), tuple(bases), several, line(),
-            any(isinstance(s, Draws) for s in seen) or hasattr(fn, "must_run"), self.lazy,
-            any(type(entry.block) is recording for entry in modes())))
+        self.note(fn, args, kwargs, [s.var for s in symbols], bases, several)
         if several is None:
             return symbols[0]
         return several(*symbols) if hasattr(several, "_fields") else several(symbols)
+
+    def note(self, fn, args, kwargs, outs, bases, several):
+        """Write down a call with these variables as its results."""
+        effect = hasattr(fn, "must_run") or any(
+            isinstance(s, Draws) for s in stand_ins((args, kwargs)))
+        again = any(type(entry.block) is recording for entry in modes())
+        args, kwargs = mapped(variable, (args, kwargs))
+        self.equations.append(Equation(fn, args, kwargs, tuple(outs), tuple(bases), several,
+                                       _place(), effect, self.lazy, again))
 
 
 def _array(fn, value):
@@ -192,7 +197,7 @@ def mapped(f, tree):
     return f(tree)
 
 
-def line():
+def _place():
     """File and line of the first frame outside this package and NumPy."""
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):

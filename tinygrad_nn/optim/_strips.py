@@ -53,7 +53,7 @@ def _as(w, a):
 def updated(rule, w, g, state, t, settings):
     """(new parameter, the new arrays of the state …), all in the dtype of w."""
     new, changed = rule(w, g, state, t, **settings)
-    return astype(new, w.dtype), *(astype(changed[name], w.dtype) for name in state)
+    return _as(w, new), *(_as(w, changed[name]) for name in state)
 
 
 def _updated_into(out, rule, w, g, state, t, settings):

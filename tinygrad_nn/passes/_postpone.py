@@ -20,7 +20,7 @@ def postpone(program):
         arrays = [a for a in e.args if isinstance(a, Var)]
         if not (e.lazy or e.effect or e.kwargs) and (
                 (len(arrays) == len(e.args) and outgrown(e.fn, arrays))
-                or (e.fn is guarded and e.args[0] in waiting)):
+                or (e.fn is guarded and isinstance(e.args[0], Var) and e.args[0] in waiting)):
             waiting[e.outs[0]] = e
         else:
             _release(uses(e), waiting, kept)
