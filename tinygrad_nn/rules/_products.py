@@ -9,6 +9,7 @@ from .._errors import ShapeError
 from .._table import bilinear, composite, variadic
 from ..kernels import also_compiled
 from ..kernels._blas import matmul
+from ..kernels._threads import scratch
 
 # ---------------------------------------------------------------- matmul
 # da and db as in any matrix calculus (dA = G B', dB = A' G); a vector is a matrix with one row
@@ -87,6 +88,10 @@ def dense(x, w):
 
 def _dense_into(out, x, w):
     if x.ndim != 2:
+        if not x.flags.c_contiguous:                        # a broadcast gradient, for example
+            there = scratch(x.size, x.dtype, "rows").reshape(x.shape)
+            np.copyto(there, x)
+            x = there
         x, out = _rows(x), np.reshape(out, (-1, len(w)))
     product(x, w.T, out=out)
 
