@@ -261,6 +261,29 @@ def test_more_axes(shape):
     close(got, want, 1e-14)
 
 
+def batch_norm_and_back(x, w, b, g):
+    x, w, b = Tensor(x), Tensor(w), Tensor(b)
+    y, mean, _ = tn.rules.standardize(x * 1.5, axes=(0, 2, 3), eps=1e-5)
+    out = tn.relu(y * np.reshape(w, (-1, 1, 1)) + np.reshape(b, (1, -1, 1, 1)))
+    out.backward(g)
+    return out.data, mean.data, x.grad, w.grad, b.grad
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (2, 7, 9, 1), (1, 3, 4, 4), (5, 1, 3, 3),
+                                   (20, 4, 17, 16)])
+def test_channels(shape, dtype, threaded, monkeypatch):
+    monkeypatch.setattr(chain_kernels, "PARALLEL", 0 if threaded else 1 << 40)
+    x, g = table(shape, dtype), table(shape, dtype, 1)
+    w, b = (table(shape[1:2], dtype, k) for k in (2, 3))
+    got, want = fused(batch_norm_and_back, x, w, b, g, one=False)
+    close(got, want, 10 * EPS[dtype])
+    p = optimised(program(batch_norm_and_back, x, w, b, g))["chains"]
+    forms = {v.form for f in groups(p) for v in f.chain.values}
+    assert "cycle" in forms
+
+
 def test_what_does_not_fit_stays_as_it_is():
     x, y = table((6, 4), np.float64), table((4, 6), np.float64)
     for f, left in ((lambda x, y: np.sin(x), ["sin"]), (lambda x, y: x @ y, ["matmul"]),
@@ -383,9 +406,9 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     results = []
     for n in (1, 2, 3):
         monkeypatch.setattr(threads, "count", lambda n=n: n)
-        threads._helpers.cache_clear()
+        threads._team.cache_clear()
         results.append([a.tobytes() for a in run(p, *values)])
-    threads._helpers.cache_clear()
+    threads._team.cache_clear()
     assert results[0] == results[1] == results[2]
     close([np.frombuffer(results[0][0], np.float32).reshape(x.shape)],
           evaluate(p, values)[:1], 1e-5)

@@ -1,12 +1,13 @@
 """Chains of elementwise steps with their sums as one kernel each: description in, code out.
 
 All arrays of a `Chain` have a place in one table of rows and columns: ``full`` ones are the
-table, a ``row`` is the same in each row, a ``column`` the same in each column, a ``scalar``
-everywhere. The kernel goes through the table row by row. A sum (or maximum) over a row must be
-complete before its value can be used, so the steps fall into *stages*, one loop over the
-columns for each; a row stays in the cache meanwhile, and what a later stage needs is kept in a
-row of scratch memory, or computed again where that is quicker. Sums over the rows are added up
-in a row of memory.
+table, a ``row`` is the same in each row, a ``column`` the same in each column, and so is a
+``cycle``, which begins anew after ``period`` rows (channels of images); a ``scalar`` is the
+same everywhere. The kernel goes through the table row by row. A sum (or maximum) over a row
+must be complete before its value can be used, so the steps fall into *stages*, one loop over
+the columns for each; a row stays in the cache meanwhile, and what a later stage needs is kept
+in a row of scratch memory, or computed again where that is quicker. Sums over rows are added up
+in memory of their own.
 
 Chains without rows, columns and sums, such as updates of an optimiser, are tables of one row of
 any length: `kernel` takes several at once.
@@ -19,7 +20,7 @@ import numpy as np
 from llvmlite import ir
 
 from . import _llvm, _threads
-from ._tables import BYTE, COLUMN, FULL, INDEX, POINTER, ROW, SCALAR, Table
+from ._tables import BYTE, COLUMN, CYCLE, FULL, INDEX, POINTER, ROW, SCALAR, Table
 from ._vectors import DOUBLE, FLOAT
 
 AGAIN = 4                       # cost up to which a value is rather computed again than kept
@@ -38,7 +39,8 @@ class Operand(NamedTuple):
 class Step(NamedTuple):
     """``function`` of ``args``, pairs (number of an input or step, or a constant in a list; the
     kind that it is taken as). With ``reduces``, "sum", "max" or "min": of one argument, over
-    the columns if the form is COLUMN, over the rows if it is ROW. ``cost``: 1 for an addition.
+    the columns if the form is COLUMN, over the rows if it is ROW, over columns and periods if
+    it is CYCLE; the latter two are sums only. ``cost``: 1 for an addition.
     """
 
     function: object
@@ -51,11 +53,12 @@ class Step(NamedTuple):
 
 class Chain:
     """``inputs``: `Operand`s; ``steps``: in their order, numbered after the inputs;
-    ``outputs``: numbers of steps. ``rows`` by ``columns`` elements."""
+    ``outputs``: numbers of steps. ``rows`` by ``columns`` elements. Sums of form ROW and CYCLE
+    are for others, no step may read them."""
 
-    def __init__(self, inputs, steps, outputs, rows, columns):
+    def __init__(self, inputs, steps, outputs, rows, columns, period=0):
         self.inputs, self.steps, self.outputs = tuple(inputs), tuple(steps), tuple(outputs)
-        self.rows, self.columns = rows, columns
+        self.rows, self.columns, self.period = rows, columns, period
         self.values = [*self.inputs, *self.steps]
         self.stage = self._stages()
         self.stages = max((self.stage[v] for v in self._ends()), default=0) + 1
@@ -130,8 +133,12 @@ class Chain:
 
     @property
     def sums(self):
-        """The outputs that are sums over the rows."""
-        return [v for v in self.outputs if self.values[v].form == ROW]
+        """The outputs that are sums over rows."""
+        return [v for v in self.outputs if self.values[v].form in (ROW, CYCLE)]
+
+    def length(self, v):
+        """The number of elements of such an output."""
+        return self.columns if self.values[v].form == ROW else self.period
 
 
 # ---------------------------------------------------------------- the kernel and its call
@@ -150,7 +157,7 @@ def kernel(chain, counts=()):
     if not m.threaded:
         memory = np.empty(m.scratch + 1, np.uint8)
         return lambda *args: run(*args, memory)
-    partial = [np.empty((m.pieces, chain.columns), f"f{chain.values[v].kind.size}")
+    partial = [np.empty((m.pieces, chain.length(v)), f"f{chain.values[v].kind.size}")
                for v in sums]
     places = [len(chain.inputs) + chain.outputs.index(v) for v in sums]
 
@@ -226,7 +233,7 @@ class Module:
             stop = b.select(b.icmp_signed("<", stop, INDEX(n)), stop, INDEX(n))
             args = list(args)
             for v, memory in zip(self.sums, partial, strict=False):
-                place = b.mul(item, INDEX(self.chain.columns))
+                place = b.mul(item, INDEX(self.chain.length(v)))
                 kind = self.chain.values[v].kind.type
                 args[len(self.chain.inputs) + self.chain.outputs.index(v)] = b.gep(
                     memory, [place], source_etype=kind)

@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from ._vectors import CONTRACT, DOUBLE, FLOAT, Value, maximum, minimum
 
-FULL, ROW, COLUMN, SCALAR = "full", "row", "column", "scalar"
+FULL, ROW, COLUMN, CYCLE, SCALAR = "full", "row", "column", "cycle", "scalar"
 INDEX, BYTE, SMALL = ir.IntType(64), ir.IntType(8), ir.IntType(32)
 POINTER = ir.PointerType()
 SPAN = 1024                     # numbers that a sum adds up before it goes on in float64
@@ -52,7 +52,7 @@ class Table:
         """Sums over the rows begin with zeros."""
         for v in self.chain.sums:
             kind = self.chain.values[v].kind
-            with self._loop(INDEX(0), INDEX(self.chain.columns), 1) as j:
+            with self._loop(INDEX(0), INDEX(self.chain.length(v)), 1) as j:
                 at = self.b.gep(self.outputs[v], [j], source_etype=kind.type)
                 self.b.store(ir.Constant(kind.type, 0.0), at, align=kind.size)
 
@@ -78,7 +78,7 @@ class Table:
     def _row(self, r, first, last):
         self.columns, self.row = {}, r
         for v, operand in enumerate(self.chain.inputs):
-            if operand.form == COLUMN:
+            if operand.form in (COLUMN, CYCLE):
                 self.columns[v] = self._column(v, operand)
         for t in range(self.chain.stages):
             self._columns_of(t)
@@ -106,11 +106,11 @@ class Table:
                       if s.reduces and chain.stage[s.args[0][0]] == t]
         if not stores and not reductions:
             return
-        sums = {v: self._sum(s) for v, s in reductions if s.form == COLUMN}
+        sums = {v: self._sum(s) for v, s in reductions if s.form != ROW}
         whole = b.and_(b.sub(last, first), INDEX(-self.lanes))
         end = b.add(first, whole)
-        if any(s.reduces == "sum" for _, s in reductions if s.form == COLUMN) and (
-                chain.columns > SPAN):
+        if chain.columns > SPAN and any(
+                s.reduces == "sum" for _, s in reductions if s.form != ROW):
             with self._loop(first, end, SPAN) as i:
                 stop = b.add(i, INDEX(SPAN))
                 stop = b.select(b.icmp_signed("<", stop, end), stop, end)
@@ -132,14 +132,19 @@ class Table:
             kind = chain.values[v].kind
             number = b.fptrunc(number, kind.type) if kind is FLOAT and (
                 total.allocated_type == DOUBLE.type) else number
-            self.columns[v] = self._spread(number, kind)
+            if chain.values[v].form == CYCLE:
+                at = self._at(self.outputs[v], self._cycle(), kind)
+                before = b.load(at, typ=kind.type, align=kind.size)
+                b.store(b.fadd(before, number), at, align=kind.size)
+            else:
+                self.columns[v] = self._spread(number, kind)
 
     def _body(self, t, j, mask, stores, reductions, sums):
         memo = {}
         found = [(v, self._value(v, t, (j, mask), memo)) for v in stores]
         for v, s in reductions:
             x = self._value(s.args[0][0], t, (j, mask), memo).to(s.args[0][1])
-            if s.form == COLUMN:
+            if s.form != ROW:
                 join, cell, _ = sums[v]
                 before = x.like(self.b.load(cell, typ=x.ir.type))
                 after = join(before, x)
@@ -234,12 +239,16 @@ class Table:
 
     def _column(self, v, operand):
         """The number of a column in this row."""
-        at, kind = self._at(self.inputs[v], self.row, operand.kind), operand.kind
+        kind, place = operand.kind, self._cycle() if operand.form == CYCLE else self.row
+        at = self._at(self.inputs[v], place, kind)
         element, align = (kind.type, kind.size) if kind else (BYTE, 1)
         number = self.b.load(at, typ=element, align=align)
         if kind is None:
             number = self.b.icmp_unsigned("!=", number, BYTE(0))
         return self._spread(number, kind)
+
+    def _cycle(self):
+        return self.b.urem(self.row, INDEX(self.chain.period))
 
     def _flat(self, j):
         return self.b.add(self.b.mul(self.row, INDEX(self.chain.columns)), j)

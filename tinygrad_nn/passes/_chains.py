@@ -79,7 +79,7 @@ class Node:
     """An equation, or several that may become one.
 
     ``before``: the numbers of all nodes that must run earlier, as bits. Of a group: ``shape``
-    of its arrays; ``splits``, after how many axes rows may end and columns begin; ``closed``,
+    of its arrays; ``splits``, where rows may end and columns begin (see `_splits`); ``closed``,
     the results that cannot be used within; ``others``, groups of the same formula.
     """
 
@@ -128,9 +128,7 @@ class Nodes:
                 a.shape == () and a.dtype.kind != "f" for a in operands if isinstance(a, Var)):
             return
         shape = np.broadcast_shapes(*(a.shape for a in arrays))
-        splits = set(range(len(shape)))
-        for a in arrays:
-            splits &= _splits(a.shape, shape)
+        splits = set.intersection(*(_splits(a.shape, shape) for a in arrays))
         if step[4]:
             splits &= _reduced(e, shape)
             if 0 in _axes(e, shape) or not e.kwargs.get("keepdims"):
@@ -155,9 +153,9 @@ class Nodes:
         """Whether two nodes can be one group."""
         if a.shape is None or len(a.equations) + len(b.equations) > MOST:
             return False
-        if not _together(a, b)[1] or any(
-                v in a.closed | b.closed for e in (*a.equations, *b.equations)
-                for v in uses(e)):
+        closed = a.closed | b.closed
+        if not _together(a, b)[1] or (closed and any(
+                v in closed for e in (*a.equations, *b.equations) for v in uses(e))):
             return False
         return not self._between(a, b)
 
@@ -253,10 +251,10 @@ def _together(a, b):
     if a.shape == b.shape:
         return a.shape, a.splits & b.splits
     large, small = (a, b) if math.prod(a.shape) > math.prod(b.shape) else (b, a)
-    if 0 not in small.splits or len(small.shape) > len(large.shape):
+    if (0, 0) not in small.splits or len(small.shape) > len(large.shape):
         return None, ()
-    return large.shape, {i for i in large.splits & _splits(small.shape, large.shape) if i and
-                         _form(small.shape, large.shape, i) == "column"}
+    return large.shape, {(i, p) for i, p in large.splits & _splits(small.shape, large.shape)
+                         if i and _form(small.shape, large.shape, i) == "column"}
 
 
 class Group:
@@ -266,7 +264,7 @@ class Group:
     def __init__(self, nodes, node):
         from ..kernels._chains import Chain, Operand, Step
         from ._vocabulary import KINDS
-        shape, split = node.shape, min(node.splits)
+        shape, (split, period) = node.shape, min(node.splits)
         described = [(e, *nodes.step_of(e)) for e in node.equations]
         made, mine = {v for e in node.equations for v in e.outs}, set(node.equations)
         constants, self.inputs = {}, {}
@@ -283,8 +281,7 @@ class Group:
             refs = tuple((number[constants.get(id(a), a)] if _is_array(a) else [_number(a)], k)
                          for a, k in args)
             out = e.outs[0]
-            form = _form(out.shape, shape, split) if not reduces else (
-                "row" if 0 in _axes(e, shape) else "column")
+            form = _form(out.shape, shape, split) if not reduces else _sum_form(e, shape, split)
             number[out] = len(number)
             steps.append(Step(function, refs, kind, form, cost, reduces))
         last = {v for _, v in nodes.program.outputs if isinstance(v, Var)}
@@ -292,7 +289,8 @@ class Group:
             *nodes.users.get(v, ())}]
         rows, columns = math.prod(shape[:split]), math.prod(shape[split:])
         self.elements = rows * columns
-        self.chain = Chain(operands, steps, [number[v] for v in self.outputs], rows, columns)
+        self.chain = Chain(operands, steps, [number[v] for v in self.outputs], rows, columns,
+                           period)
         self.equations = [replace(e, args=tuple(constants.get(id(a), a) for a in e.args))
                           for e in node.equations]
         self.key = "" if split or any(s.reduces for s in steps) else repr([
@@ -310,17 +308,20 @@ def _number(a):
 
 
 def _splits(shape, full):
-    """After which axes of ``full`` rows may end, so that an array of ``shape`` is the same
-    along all rows or all columns, or along neither."""
-    shape = (1,) * (len(full) - len(shape)) + tuple(shape)
-    if shape == full:
-        return {0, *(i for i in range(1, len(full)) if _both(full, i))}
-    found = set()
-    for i in range(1, len(full)):
-        lead, trail = shape[:i], shape[i:]
-        if _both(full, i) and ((lead == full[:i] and math.prod(trail) == 1)
-                               or (math.prod(lead) == 1 and trail == full[i:])):
-            found.add(i)
+    """Pairs (i, period): rows of ``full`` may end and columns begin after i axes, since an
+    array of ``shape`` is then the same along all rows or all columns, or along neither; or
+    along the columns and after so many rows again. 0: for no such arrays."""
+    shape, n = (1,) * (len(full) - len(shape)) + tuple(shape), len(full)
+    found = {(0, 0)} if shape == full else set()
+    for i in range(1, n):
+        periods = {j: math.prod(full[j:i]) for j in range(1, i)}
+        if not _both(full, i):
+            continue
+        if shape == full or _form(shape, full, i) in ("row", "column"):
+            found.update((i, p) for p in (0, *periods.values()))
+        elif math.prod(shape[i:]) == 1:
+            found.update((i, p) for j, p in periods.items() if math.prod(shape[:j]) == 1
+                         and shape[j:i] == full[j:i])
     return found
 
 
@@ -335,20 +336,34 @@ def _axes(e, full):
 
 
 def _reduced(e, full):
-    """The split at which a reduction is one over all rows, or over all columns."""
+    """The pairs as in `_splits` with which a reduction is one over all rows, or over all
+    columns, or over the columns and periods of rows."""
+    axes, n = _axes(e, full), len(full)
+    kept = [i for i in range(n) if i not in axes]
+    first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    if kept != list(range(first, last)) or not kept:
+        return set()
+    if first and e.fn != np.add.reduce:
+        return set()
+    if first and last < n:
+        return {(last, math.prod(full[first:last]))} if _both(full, last) else set()
+    return {(i, p) for i, p in _splits(full, full) if i == (first or last) and i}
+
+
+def _sum_form(e, full, split):
     axes = _axes(e, full)
-    n = len(axes)
-    if axes == set(range(len(full) - n, len(full))) and _both(full, len(full) - n):
-        return {len(full) - n}
-    if axes == set(range(n)) and _both(full, n) and e.fn == np.add.reduce:
-        return {n}
-    return set()
+    return "column" if 0 not in axes else "row" if len(full) - 1 not in axes else "cycle"
 
 
 def _form(shape, full, split):
+    """How an array lies in a table whose columns begin after ``split`` axes."""
     if shape == ():
         return "scalar"
     shape = (1,) * (len(full) - len(shape)) + tuple(shape)
     if shape == full:
         return "full"
-    return "row" if shape[split:] == full[split:] else "column"
+    if shape[split:] == full[split:] and math.prod(shape[:split]) == 1:
+        return "row"
+    if math.prod(shape[split:]) > 1:
+        return "none"
+    return "column" if shape[:split] == full[:split] else "cycle"
