@@ -213,6 +213,17 @@ def test_rows_columns_and_sums(shape, dtype):
     close(got, want, 10 * EPS[dtype])
 
 
+@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_width_of_vectors(dtype, width, monkeypatch):
+    monkeypatch.setattr(_llvm, "width", lambda: width)
+    arrays = [table(s, dtype, k) for k, s in enumerate([(9, 53), (53,), (53,), (9, 53)])]
+    got, want = fused(layer_norm_and_back, *arrays)
+    close(got, want, 10 * EPS[dtype])
+    got, want = fused(lambda x: np.log1p(np.square(np.tanh(x))), arrays[0])
+    close(got, want, EPS[dtype])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("f", [
     tn.softmax, tn.log_softmax, lambda x: x - np.max(x, axis=1, keepdims=True),

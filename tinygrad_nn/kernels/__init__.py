@@ -72,7 +72,6 @@ def available():
     return not _numba.numba.config.DISABLE_JIT
 
 
-@functools.cache
 def generates():
     """Whether kernels for chains of operations (`_chains`) can be made besides."""
     if not available():

@@ -1,4 +1,4 @@
-"""Vector code in functions that numba compiles. The one file that imports numba and llvmlite.
+"""Vector code in functions that numba compiles. The one file that imports numba.
 
 LLVM's own vectoriser does not find register tiles, so `intrinsic` functions write them as
 vector instructions: a tile is a block of sums that stay in registers while one loop goes over
