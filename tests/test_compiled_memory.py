@@ -10,9 +10,16 @@ from measuring import memory
 
 import tinygrad_nn as tn
 from tinygrad_nn import kernels, nn, optim
+from tinygrad_nn.kernels import _threads
 from tinygrad_nn.rules import _convolution, _convolution_pooled, _pooling
 
 FORMS = [True, False] if kernels.available() else [False]
+
+
+def compile_kernels(monkeypatch, whether):
+    if not whether:
+        for name in ("available", "generates"):
+            monkeypatch.setattr(kernels, name, lambda: False)
 
 
 def images():
@@ -50,7 +57,8 @@ def attention():
 @pytest.mark.parametrize("network", [rows, images, attention])
 def test_a_step_allocates_no_array(network, compiled_kernels, monkeypatch):
     """After the first compiled run, but for what is returned."""
-    monkeypatch.setattr(kernels, "available", lambda: compiled_kernels)
+    compile_kernels(monkeypatch, compiled_kernels)
+    monkeypatch.setattr(_threads, "count", lambda: 1)   # who comes late makes its memory late
     model, shape = network()
     opt = optim.Adam(model.parameters())
     x = np.random.default_rng(0).normal(size=shape).astype("f4")
@@ -97,8 +105,9 @@ def wide(inputs=300, dtype=np.float64):
     return model, rng.normal(size=(8, inputs)).astype(dtype), np.ones((8, 1), dtype)
 
 
-def test_recorded_calls_update_in_place_like_compiled_ones():
+def test_recorded_calls_update_in_place_like_compiled_ones(monkeypatch):
     """No call needs more than the gradient of the large layer besides what is there."""
+    compile_kernels(monkeypatch, False)                 # numba needs memory to compile
     model, x, t = wide(10_000, np.float32)
     w, opt = model[0].weight, optim.Adam(model.parameters())
     step = large_step(model, opt)
@@ -159,8 +168,9 @@ def test_arrays_that_are_views_or_read_only_are_replaced():
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_waiting_changes_no_bit(keep):
+def test_waiting_changes_no_bit(keep, monkeypatch):
     """The gradients of large weights, read by the function or left there, and their updates."""
+    compile_kernels(monkeypatch, False)                 # generated ones round less
     found = []
     for wrap in (tn.compile, lambda f: f):
         model, x, t = wide()
@@ -261,7 +271,7 @@ def operations():
 
 @pytest.mark.parametrize("compiled_kernels", FORMS)
 def test_results_go_where_they_are_told(compiled_kernels, monkeypatch):
-    monkeypatch.setattr(kernels, "available", lambda: compiled_kernels)
+    compile_kernels(monkeypatch, compiled_kernels)
     for fn, args, kwargs in operations():
         want = fn(*args, **kwargs)
         several = isinstance(want, tuple)
