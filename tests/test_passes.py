@@ -303,12 +303,12 @@ def test_products_larger_than_their_factors_wait_for_their_readers():
         "v2 f8[300, 8] = np.transpose(y)",
         "v3 f8[8, 8] = np.matmul(x, v2)",
         "v4 f8[] = np.sum(v3)",
-        "v5 f8[300, 8] = np.transpose(y)",
-        "v6 f8[300, 300] = np.matmul(v1, y)",
-        "v7 f8[300, 300] = np.multiply(v6, 2)",
-        "v8 f8[300, 300] = np.subtract(w, v7)",
-        "v9 f8[300, 300] = np.matmul(v5, x)",
-        "return 0 = v8", "return 1 = v4", "return 2 = v9"]
+        "v5 f8[300, 300] = np.matmul(v1, y)",
+        "v6 f8[300, 300] = np.multiply(v5, 2)",
+        "v7 f8[300, 300] = np.subtract(w, v6)",
+        "v8 f8[300, 8] = np.transpose(y)",
+        "v9 f8[300, 300] = np.matmul(v8, x)",
+        "return 0 = v7", "return 1 = v4", "return 2 = v9"]
 
 
 def test_gradients_of_large_weights_take_turns_in_one_block():
