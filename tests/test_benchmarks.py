@@ -12,7 +12,6 @@ import pytest
 
 from benchmarks import (
     _machine,
-    _memory,
     _report,
     _results,
     _rounds,
@@ -232,13 +231,22 @@ def test_ratios_of_made_up_rounds():
     assert _statistics.quartiles([4.0, 1.0, 2.0, 3.0, 5.0]) == (2.0, 3.0, 4.0)
 
 
+KEEPING = """
+from benchmarks import _memory
+kept, size = [], 50_000_000             # beyond what an allocator would have left over
+leak = _memory.cost_of(lambda: kept.append([b"x" * size]))
+assert leak["objects"] == 2 and leak["again"] > 0.9 * size and leak["peak"] > 0.9 * size, leak
+kept.clear()
+free = _memory.cost_of(lambda: [b"x" * size])
+assert free["objects"] == 0 and abs(free["again"]) < 0.1 * size < free["peak"], free
+"""
+
+
 def test_what_a_step_keeps_is_seen():
-    kept, size = [], 50_000_000             # beyond what an allocator would have left over
-    leak = _memory.cost_of(lambda: kept.append([b"x" * size]))
-    assert leak["objects"] == 2 and leak["again"] > 0.9 * size and leak["peak"] > 0.9 * size
-    kept.clear()
-    free = _memory.cost_of(lambda: [b"x" * size])
-    assert free["objects"] == 0 and abs(free["again"]) < 0.1 * size < free["peak"]
+    """In a process of its own: of a large one the system may take pages away meanwhile."""
+    done = subprocess.run([sys.executable, "-c", KEEPING], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_contestant_has_its_function():
