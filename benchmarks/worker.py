@@ -77,11 +77,12 @@ class Contestant:
         return {"version": version(self.task["package"]), "blas": blas()}
 
     def warm(self, seconds):
-        """Steps for so long, at least one; the median time of a step."""
-        start, times = perf_counter(), []
-        while not times or perf_counter() - start < seconds:
+        """Steps for so long, and at least four: the first ones may record and compile. The
+        median time of the last three. (An epoch of `fit` is enough.)"""
+        start, times, least = perf_counter(), [], 1 if self.task["fit"] else 4
+        while len(times) < least or perf_counter() - start < seconds:
             times += self.times(1)
-        return {"step_s": median(times)}
+        return {"step_s": median(times[-3:])}
 
     def batch(self, steps):
         """The median time of so many steps, after one or a tenth more that are not counted: the

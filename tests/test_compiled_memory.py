@@ -279,3 +279,30 @@ def test_results_go_where_they_are_told(compiled_kernels, monkeypatch):
         fn.into(outs if several else outs[0], *args, **kwargs)
         for a, b in zip(outs, want if several else (want,), strict=True):
             assert a.tobytes() == b.tobytes(), (fn, kwargs)
+
+
+def test_what_is_returned_is_used_again_when_nobody_holds_it():
+    x = np.random.default_rng(0).normal(size=(600, 500))
+
+    @tn.compile
+    def f(x):
+        return np.exp(x) * 2 + x
+    want = np.exp(x) * 2 + x
+    for _ in range(3):
+        f(x)
+    first = f(x)
+    place = first.ctypes.data
+    view = first[5:, ::2]
+    del first
+    other = f(x + 1)                                    # the view still needs the first one
+    assert other.ctypes.data != place
+    same(view, want[5:, ::2])
+    held = [f(x) for _ in range(3)]
+    assert len({a.ctypes.data for a in (*held, other, view.base)}) == 5
+    same(np.stack(held), np.stack([want] * 3))
+    place = held.pop().ctypes.data
+    assert f(x).ctypes.data == place
+    tensor = tn.compile(lambda t: np.exp(t) * 2 + t)
+    kept = [tensor(tn.Tensor(x + k)) for k in range(6)]
+    for k, t in enumerate(kept):
+        same(t.data, np.exp(x + k) * 2 + (x + k))
