@@ -562,6 +562,20 @@ def test_the_folder_of_the_user(monkeypatch, tmp_path):
     assert _llvm.folder() == tmp_path / ".cache" / "tinygrad_nn-chains"
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_that_can_go_on_keeps_every_bit(tmp_path, resume):
+    def trained(compile):
+        model = nn.Sequential(nn.Linear(40, 64, rng=0), nn.LayerNorm(64), nn.GELU(),
+                              nn.Linear(64, 3, rng=1))
+        x = np.random.default_rng(0).standard_normal((256, 40), dtype=np.float32)
+        tn.train.fit(model, (x, np.arange(256) % 3), nn.cross_entropy,
+                     optim.Adam(model.parameters(), lr=0.01), 4, batch_size=64,
+                     progress=False, compile=compile,
+                     callbacks=[tn.train.Checkpoint(tmp_path / f"{compile}", resume=resume)])
+        return b"".join(p.data.tobytes() for p in model.parameters())
+    assert (trained(True) == trained(False)) == resume
+
+
 def test_where_objects_have_another_form_there_are_no_kernels(monkeypatch):
     monkeypatch.setattr(chains_pass.kernels, "generates", lambda: False)
     p = program(lambda x: np.exp(x) * 2, table((6, 4), np.float64))

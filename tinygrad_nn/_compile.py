@@ -19,7 +19,7 @@ from ._modes import debug_nans, is_open, modes, no_grad
 from ._reach import Reach
 from ._record import Recording, recording_now
 from ._tensor import Tensor
-from .passes import optimised
+from .passes import EXACT, PASSES, optimised
 
 LINKS = 16                      # sets of objects that a compiled function keeps in mind
 MANY = 20                       # recordings without a compiled call between, before it warns
@@ -50,13 +50,15 @@ class Program:
 
 
 class Compiled:
-    """A function that `compile` made; ``program`` is what it runs."""
+    """A function that `compile` made; ``program`` is what it runs. ``exact``: it rounds as the
+    function itself does, as the calls that are recorded do."""
 
-    def __init__(self, function):
+    def __init__(self, function, exact=False):
         if not callable(function):
             raise TypeError(f"tn.compile takes a function, got {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
         self._function, self._names = function, None
+        self._passes = EXACT if exact else PASSES
         self._lock = threading.RLock()
         self._recordings, self._specs, self._stages, self._links = {}, {}, {}, []
         self._program, self._in_a_row = None, 0
@@ -151,7 +153,7 @@ class Compiled:
             self._program = Program({"recorded": recording.program})
         else:
             compare(before, recording)
-            self._stages[key] = stages = optimised(recording.program)
+            self._stages[key] = stages = optimised(recording.program, self._passes)
             self._specs[key] = spec = Spec(stages["fuse"], recording.program.inputs,
                                            recording.template, recording.settings)
             self._program = Program(stages, spec.plan)

@@ -13,6 +13,7 @@ from ._postpone import postpone
 
 PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
           postpone, chains, fuse)
+EXACT = tuple(p for p in PASSES if p is not chains)     # those that keep every bit
 
 
 def optimised(program, passes=PASSES):

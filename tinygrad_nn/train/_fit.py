@@ -33,7 +33,9 @@ def fit(model, data, loss, optimizer, epochs, *, batch_size=32, validation=None,
     dict of them by name. ``callbacks``: see `Callback`. ``progress``: print how it goes, one
     line that renews itself on a terminal and plain lines elsewhere. ``compile``: model, loss
     and optimiser are recorded in the first two steps of each shape and run as programs from
-    then on (see `tinygrad_nn.compile`); callbacks and metrics run as they are.
+    then on (see `tinygrad_nn.compile`); callbacks and metrics run as they are. Beside a
+    `Checkpoint` that resumes, programs keep every bit of the steps: kernels for chains, which
+    round otherwise, are left out.
 
     The numbers of the training data are those seen on the way, before each update; those of
     the validation data ("val_loss" …) are of the model at the end of the epoch. All are means

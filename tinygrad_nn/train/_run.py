@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from .._compile import compile as compiled
+from .._compile import Compiled
 from .._errors import GraphError
 from .._messages import name_of
 from .._tensor import Tensor
@@ -47,7 +47,10 @@ class Run:
         self._differentiate = differentiation(model, loss)
         self._learn, self._update = self._differentiate, optimizer.step
         if compile:
-            self._learn, self._update = compiled(self._learn), compiled(self._update)
+            # A run that goes on must not show where: some of its first steps are recorded anew.
+            exact = any(getattr(c, "resume", False) for c in callbacks)
+            self._learn = Compiled(self._learn, exact)
+            self._update = Compiled(self._update, exact)
 
     # ------------------------------------------------------------ what the loop does
 
