@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, _compile, kernels, nn, optim, passes
+from tinygrad_nn import Tensor, kernels, nn, optim
+from tinygrad_nn._compile import Compiled
 from tinygrad_nn.kernels import _blas as blas
 from tinygrad_nn.kernels import _threads as threads
 from tinygrad_nn.rules._products import product
@@ -214,11 +215,9 @@ def steps(dtype, wide=2000):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_compiled_steps_are_bit_for_bit_the_same(dtype, monkeypatch):
-    plain = [p for p in passes.PASSES if p is not passes.chains]        # chains round less
-    monkeypatch.setattr(_compile, "optimised", lambda p: passes.optimised(p, plain))
+def test_compiled_steps_are_bit_for_bit_the_same(dtype):
     found = []
-    for wrap in (tn.compile, lambda f: f):
+    for wrap in (lambda f: Compiled(f, exact=True), lambda f: f):       # chains round less
         model, step, *batch = steps(dtype)
         step = wrap(step)
         found.append([[step(*batch).item() for _ in range(5)],
