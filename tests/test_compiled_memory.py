@@ -302,6 +302,8 @@ def test_what_is_returned_is_used_again_when_nobody_holds_it():
     same(np.stack(held), np.stack([want] * 3))
     place = held.pop().ctypes.data
     assert f(x).ctypes.data == place
+    f(x).flags.writeable = False                        # gone, but not to be written to
+    same(f(x), want)
     tensor = tn.compile(lambda t: np.exp(t) * 2 + t)
     kept = [tensor(tn.Tensor(x + k)) for k in range(6)]
     for k, t in enumerate(kept):
