@@ -9,6 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 from chaining import close, groups, program, table
+from compiling import training
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn, optim
@@ -68,14 +69,7 @@ def trained(dtype, wrap, steps):
     model = network(dtype)
     opt = optim.Adam(model.parameters(), lr=1e-3)
     schedule = optim.CosineAnnealingLR(opt, 120)
-
-    def step(x, t):
-        loss = nn.cross_entropy(model(x), t)
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        return loss
-    step, rng = wrap(step), np.random.default_rng(0)
+    step, rng = wrap(training(model, opt)), np.random.default_rng(0)
     for _ in range(steps):
         step(rng.normal(size=(24, 12)).astype(dtype), rng.integers(0, 5, 24))
         schedule.step()

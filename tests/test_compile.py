@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from compiling import agree, bits, network, same
+from compiling import agree, bits, network, same, training
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn, optim
@@ -215,14 +215,7 @@ def test_no_array_is_allocated():
                           nn.Dropout(0.3, rng=1), nn.Linear(256, 64, rng=2))
     opt = optim.Adam(model.parameters())
     x, t = RNG2(0).normal(size=(128, 64)).astype("f4"), np.arange(128) % 64
-
-    @tn.compile
-    def step(x, t):
-        loss = nn.cross_entropy(model(x), t)
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        return loss
+    step = tn.compile(training(model, opt))
     for _ in range(5):
         step(x, t)
     gc.collect()

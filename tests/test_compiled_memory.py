@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
-from compiling import everything, same
+from compiling import everything, same, training
 from measuring import memory
 
 import tinygrad_nn as tn
@@ -63,14 +63,7 @@ def test_a_step_allocates_no_array(network, compiled_kernels, monkeypatch):
     opt = optim.Adam(model.parameters())
     x = np.random.default_rng(0).normal(size=shape).astype("f4")
     t = np.arange(shape[0]) % 10
-
-    @tn.compile
-    def step(x, t):
-        loss = nn.cross_entropy(model(x), t)
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        return loss
+    step = tn.compile(training(model, opt))
     for _ in range(8):
         step(x, t)
     with memory() as used:

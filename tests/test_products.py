@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from compiling import agree
+from compiling import agree, training
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,14 +204,7 @@ def steps(dtype, wide=2000):
     model = nn.Sequential(nn.Linear(wide, 600, rng=0, dtype=dtype), nn.ReLU(),
                           nn.Linear(600, 5, rng=1, dtype=dtype))
     opt = optim.SGD(model.parameters(), lr=0.1)
-
-    def step(x, t):
-        loss = nn.cross_entropy(model(x), t)
-        loss.backward()
-        opt.step()
-        opt.zero_grad()
-        return loss
-    return model, step, x, t
+    return model, training(model, opt), x, t
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

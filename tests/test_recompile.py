@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from compiling import agree, bits, everything, network, same
+from compiling import agree, bits, everything, network, same, training
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn, optim
@@ -17,14 +17,7 @@ def test_modes_settings_and_layers_may_change():
     def run(wrap):
         model = network(np.float64)
         opt = optim.Adam(model.parameters(), lr=0.01)
-
-        @wrap
-        def step(x, t):
-            loss = nn.cross_entropy(model(x), t)
-            loss.backward()
-            opt.step()
-            opt.zero_grad()
-            return loss
+        step = wrap(training(model, opt))
         seen = []
         x, t = RNG2(0).normal(size=(6, 5)), np.arange(6) % 3
         changes = {4: lambda: model.eval(), 8: lambda: model.train(),
