@@ -274,8 +274,9 @@ OPERATIONS = [
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(range(len(OPERATIONS))), st.integers(0, 9),
                           st.integers(0, 9)), min_size=2, max_size=14),
-       st.sampled_from([(2, 3), (5, 17), (16, 16), (3, 40)]), st.booleans())
-def test_drawn_programs_and_their_gradients(steps, shape, threaded):
+       st.sampled_from([(2, 3), (5, 17), (16, 16), (3, 40)]), st.booleans(),
+       st.sampled_from([4, 15, 1000]))
+def test_drawn_programs_and_their_gradients(steps, shape, threaded, segment):
     def f(a, b):
         values = [a, b]
         for k, i, j in steps:
@@ -287,16 +288,14 @@ def test_drawn_programs_and_their_gradients(steps, shape, threaded):
         value, grads = tn.value_and_grad(f, (0, 1))(a, b)
         return value, *grads
     a, b = table(shape, np.float64), table(shape, np.float64, 1)
-    usual = chain_kernels.PARALLEL
-    chain_kernels.PARALLEL = 0 if threaded else usual
-    try:
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(chains_pass, "SEGMENT", segment)
+        m.setattr(chain_kernels, "PARALLEL", 0 if threaded else chain_kernels.PARALLEL)
         p = optimised(program(both, a, b))
         known = dict(zip(p["recorded"].inputs, (a, b), strict=True))
         with np.errstate(all="ignore"):
             want = evaluate(p["recorded"], (a, b))
         got = run(p["fuse"], *(known[v] for v in p["fuse"].inputs))
-    finally:
-        chain_kernels.PARALLEL = usual
     for x, y in zip(got, want, strict=True):
         scale = max(1.0, np.abs(y).max())
         np.testing.assert_allclose(x / scale, y / scale, 0, 1e-11)

@@ -21,6 +21,8 @@ LEAST = 1 << 12                 # cost of all elements, 1 an addition; a kernel 
                                 # make, once, and saves 10 us a call or more (784-128-10, batch
                                 # 32: a step takes 0.85 of what it does with 1 << 18)
 MOST = 200                      # equations of a group
+SEGMENT = 1000                  # equations that are looked at together: the work grows with the
+                                # square of their number (10,000: 15 s in one, 1.5 in segments)
 APART = 1 << 16                 # elements of a group that has a kernel to itself: what is large
                                 # waits for its update, where memory is free again (`_postpone`)
 HEAVY = 50                      # cost of one that is worth a group alone: it takes NumPy many
@@ -71,10 +73,16 @@ def chains(program):
     if not any(e.outs[0].shape and e.outs[0].size * len(program) > LEAST
                for e in program.equations if not e.several) or not kernels.generates():
         return program
-    nodes = Nodes(program)
-    for node in nodes.alike():
-        nodes.join(node)
-    return program.with_(equations=tuple(nodes.ordered()))
+    kept, later = [], {}
+    for end in range(len(program), 0, -SEGMENT):
+        part = program.equations[max(0, end - SEGMENT):end]
+        nodes = Nodes(program.with_(
+            equations=part, outputs=(*program.outputs, *(("later", v) for v in later))))
+        for node in nodes.alike():
+            nodes.join(node)
+        kept.append(nodes.ordered())
+        later.update(dict.fromkeys(v for e in part for v in uses(e)))
+    return program.with_(equations=tuple(e for part in reversed(kept) for e in part))
 
 
 class Node:
