@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor
 from tinygrad_nn._symbol import Var
+from tinygrad_nn.passes import _chains as chains_pass
 from tinygrad_nn.passes import chains, optimised
 from tinygrad_nn.rules import erf, erfc
 
