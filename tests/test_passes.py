@@ -16,6 +16,7 @@ from tinygrad_nn._program import Program, substituted
 from tinygrad_nn._symbol import Trace
 from tinygrad_nn.passes import (
     PASSES,
+    _strips,
     algebra,
     common_subexpressions,
     constants,
@@ -371,6 +372,22 @@ def test_strips_keep_the_bits(shape, dtype):
         c = tn.softmax(b)
         return c * 3, np.max(b, axis=-1, keepdims=True) + a, np.sum(a)
     keeps_bits(f, *PASSES, x=large(0, shape, dtype), y=large(1, shape, dtype))
+
+
+@pytest.mark.usefixtures("without_numba")
+@pytest.mark.parametrize("n", [1, 3])
+def test_strips_run_on_as_many_threads_as_the_user_lets_them(monkeypatch, n):
+    monkeypatch.setattr(_strips, "count", lambda: n)
+    seen, part = set(), _strips.Strips._part
+
+    def noted(self, *args):
+        seen.add(args[0])
+        part(self, *args)
+    monkeypatch.setattr(_strips.Strips, "_part", noted)
+    step = tn.compile(lambda x: np.exp(x) * 2)
+    for _ in range(3):
+        step(large(0, (2048, 600)))
+    assert len(seen) == n
 
 
 @pytest.mark.usefixtures("without_numba")

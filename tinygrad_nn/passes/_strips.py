@@ -14,11 +14,11 @@ import numpy as np
 
 from .._program import Program
 from .._symbol import Var, mapped
+from ..kernels._threads import count
 
 STRIP = 1 << 17                 # elements
 PARALLEL = 1 << 20              # elements from which on more threads are worth it
-THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-              else os.cpu_count() or 1)
+MOST = 8                        # threads
 _pool = []
 
 
@@ -29,7 +29,7 @@ class Strips:
         self.fused, self.writer = fused, writer
         widest = max(v.size for e in fused.program.equations for v in e.outs) // fused.rows
         self.step = max(1, min(fused.rows, STRIP // max(1, widest)))
-        parts = THREADS if widest * fused.rows >= PARALLEL else 1
+        parts = min(MOST, count()) if widest * fused.rows >= PARALLEL else 1
         size = -(-fused.rows // parts)
         self.parts = [(i, min(i + size, fused.rows)) for i in range(0, fused.rows, size)]
         self.functions = [{} for _ in self.parts]       # of each thread, by the number of rows
@@ -97,7 +97,7 @@ def _strides(shape, dtype):
 def pool():
     """The threads, made when first needed."""
     if not _pool:
-        _pool.append(ThreadPoolExecutor(THREADS, "tinygrad_nn strips"))
+        _pool.append(ThreadPoolExecutor(min(MOST, count()), "tinygrad_nn strips"))
     return _pool[0]
 
 
