@@ -56,8 +56,7 @@ NEVER = {"kernels": {"_table", "_core"}, "optim": {"nn", "models"},
          "testing": {"data", "models", "train"}}
 THIRD_PARTY = {"numpy": None, "PIL": {"data"}, "h5py": {"data"}, "hypothesis": {"testing"},
                "numba": {"kernels/_numba"}, "threadpoolctl": {"kernels/_blas"},
-               "llvmlite": {f"kernels/{f}" for f in ("_numba", "_llvm", "_vectors", "_tables",
-                                                     "_chains")}}
+               "llvmlite": {"kernels/_ir", "kernels/_llvm"}}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

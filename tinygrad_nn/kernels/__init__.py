@@ -9,6 +9,7 @@
     _pool_loops    those of pooling
     _products      products of matrices with few rows
     _product_loops, _product_tiles      their loops and tiles
+    _ir            what all writers of vector code need of LLVM's instructions
     _numba         register tiles in vector code; the one file that imports numba
     _blas          products by BLAS on our threads; the one file that imports threadpoolctl
     _threads       our own threads

@@ -17,10 +17,10 @@ import ctypes
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
 
 from . import _llvm, _threads
-from ._tables import BYTE, COLUMN, CYCLE, FULL, INDEX, POINTER, ROW, SCALAR, Table
+from ._ir import BYTE, INDEX, ir
+from ._tables import COLUMN, CYCLE, FULL, POINTER, ROW, SCALAR, Table
 from ._vectors import DOUBLE, FLOAT
 
 AGAIN = 4                       # cost up to which a value is rather computed again than kept

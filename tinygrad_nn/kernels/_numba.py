@@ -18,14 +18,12 @@ import sys
 from pathlib import Path
 
 import numba
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-INDEX = ir.IntType(64)
-CONTRACT = ("contract",)                # x * y + z may round once; nothing else is relaxed
+from ._ir import CONTRACT, INDEX, SMALL, halves, ir, load_some, spread, store_some
 
 
 def _machine():
@@ -96,10 +94,7 @@ class Writer:
 
     def spread(self, value):
         """A vector of one scalar."""
-        none = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
-        first = self.b.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
-        return self.b.shuffle_vector(
-            first, none, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+        return spread(self.b, value, self.lanes)
 
     def zeros(self):
         return ir.Constant(self.vector, [0.0] * self.lanes)
@@ -122,41 +117,26 @@ class Writer:
         """The sum of the elements of a vector, by halves."""
         n = self.lanes
         while n > 1:
-            n //= 2
-            low, high = (self.b.shuffle_vector(v, v, ir.Constant(
-                ir.VectorType(ir.IntType(32), n), list(range(k, k + n)))) for k in (0, n))
-            v = self.b.fadd(low, high)
-        return self.b.extract_element(v, ir.Constant(ir.IntType(32), 0))
+            v, n = self.b.fadd(*halves(self.b, v, n)), n // 2
+        return self.b.extract_element(v, SMALL(0))
 
     def mask(self, start, stop):
         """Which of the elements from ``start`` on are before ``stop``."""
         left, most = self.b.sub(stop, start), ir.Constant(INDEX, self.lanes)
         left = self.b.select(self.b.icmp_signed("<", left, most), left, most)
-        small = ir.IntType(32)                  # half as many instructions as with 64 bits
-        count = ir.Constant(ir.VectorType(small, self.lanes), list(range(self.lanes)))
-        return self.b.icmp_signed("<", count, self.spread(self.b.trunc(left, small)))
-
-    def _masked(self, name, result, vector, arguments):
-        """Call LLVM's function of that name for such vectors."""
-        module, kinds = self.b.module, [a.type for a in arguments]
-        element = vector.element
-        bits = f"i{element.width}" if isinstance(element, ir.IntType) else f"f{8 * self.size}"
-        name = f"llvm.masked.{name}.v{self.lanes}{bits}.p0"
-        function = module.globals.get(name) or ir.Function(
-            module, ir.FunctionType(result, kinds), name)
-        return self.b.call(function, arguments)
+        # SMALL: half as many instructions as with 64 bits
+        count = ir.Constant(ir.VectorType(SMALL, self.lanes), list(range(self.lanes)))
+        return self.b.icmp_signed("<", count, self.spread(self.b.trunc(left, SMALL)))
 
     def load_some(self, pointer, mask):
         """A vector with zeros, and no access to memory, outside of the mask."""
         pointer = self.b.bitcast(pointer, self.vector.as_pointer())
-        return self._masked("load", self.vector, self.vector, [
-            pointer, ir.Constant(ir.IntType(32), self.size), mask, self.zeros()])
+        return load_some(self.b, pointer, self.vector, self.size, mask)
 
     def store_some(self, value, pointer, mask):
         """Store the elements of the mask."""
-        align = ir.Constant(ir.IntType(32), 1 if value.type != self.vector else self.size)
         pointer = self.b.bitcast(pointer, value.type.as_pointer())
-        self._masked("store", ir.VoidType(), value.type, [value, pointer, align, mask])
+        store_some(self.b, value, pointer, self.size if value.type == self.vector else 1, mask)
 
     def loop(self, stop, step=1):
         """``with loop(stop, step) as i``, for i in range(0, stop, step)."""

@@ -7,12 +7,10 @@ vector has, are read and written under a mask, so nothing behind an array is tou
 import contextlib
 import math
 
-from llvmlite import ir
-
-from ._vectors import CONTRACT, DOUBLE, FLOAT, Value, maximum, minimum
+from ._ir import BYTE, CONTRACT, INDEX, SMALL, halves, ir, load_some, spread, store_some
+from ._vectors import DOUBLE, FLOAT, Value, maximum, minimum
 
 FULL, ROW, COLUMN, CYCLE, SCALAR = "full", "row", "column", "cycle", "scalar"
-INDEX, BYTE, SMALL = ir.IntType(64), ir.IntType(8), ir.IntType(32)
 POINTER = ir.PointerType()
 SPAN = 1024                     # numbers that a sum adds up before it goes on in float64
 
@@ -124,7 +122,7 @@ class Table:
             rest = b.sub(last, end)
             with b.if_then(b.icmp_signed(">", rest, INDEX(0))):
                 count = ir.Constant(ir.VectorType(INDEX, self.lanes), list(range(self.lanes)))
-                mask = b.icmp_signed("<", count, self._splat(rest))
+                mask = b.icmp_signed("<", count, spread(b, rest, self.lanes))
                 self._body(t, end, mask, stores, reductions, sums)
         self._flush(sums)
         for v, (_, _, total) in sums.items():
@@ -182,11 +180,8 @@ class Table:
             s = self.chain.values[v]
             x = Value(b, b.load(cell, typ=cell.allocated_type), s.kind, self.lanes)
             while x.lanes > 1:
-                n = x.lanes // 2
-                halves = (ir.Constant(ir.VectorType(SMALL, n), list(range(k, k + n)))
-                          for k in (0, n))
-                x = join(*(Value(b, b.shuffle_vector(x.ir, x.ir, half), s.kind, n)
-                           for half in halves))
+                x = join(*(Value(b, half, s.kind, x.lanes // 2)
+                           for half in halves(b, x.ir, x.lanes)))
             before = b.load(total, typ=total.allocated_type)
             if s.reduces == "sum":
                 start, number = 0.0, b.extract_element(x.ir, SMALL(0))
@@ -261,14 +256,7 @@ class Table:
         return self._at(slot, j, self.chain.values[v].kind)
 
     def _spread(self, number, kind):
-        return Value(self.b, self._splat(number), kind, self.lanes)
-
-    def _splat(self, number):
-        vector = ir.VectorType(number.type, self.lanes)
-        none = ir.Constant(vector, ir.Undefined)
-        first = self.b.insert_element(none, number, SMALL(0))
-        return self.b.shuffle_vector(first, none, ir.Constant(
-            ir.VectorType(SMALL, self.lanes), [0] * self.lanes))
+        return Value(self.b, spread(self.b, number, self.lanes), kind, self.lanes)
 
     # ------------------------------------------------------------ memory
 
@@ -278,8 +266,7 @@ class Table:
         if mask is None:
             x = self.b.load(at, typ=vector, align=align)
         else:
-            zeros = ir.Constant(vector, None)
-            x = self._masked("load", vector, [at, SMALL(align), mask, zeros])
+            x = load_some(self.b, at, vector, align, mask)
         if kind is None:
             x = self.b.icmp_unsigned("!=", x, ir.Constant(vector, None))
         return Value(self.b, x, kind, self.lanes)
@@ -291,16 +278,4 @@ class Table:
         if mask is None:
             self.b.store(value, at, align=align)
         else:
-            self._masked("store", value.type, [value, at, SMALL(align), mask])
-
-    def _masked(self, name, vector, args):
-        """LLVM's access to those elements alone that a mask names."""
-        element = vector.element
-        short = f"i{element.width}" if isinstance(element, ir.IntType) else (
-            "f32" if element == FLOAT.type else "f64")
-        result = vector if name == "load" else ir.VoidType()
-        name = f"llvm.masked.{name}.v{self.lanes}{short}.p0"
-        module = self.b.module
-        function = module.globals.get(name) or ir.Function(
-            module, ir.FunctionType(result, [a.type for a in args]), name)
-        return self.b.call(function, args)
+            store_some(self.b, value, at, align, mask)

@@ -15,9 +15,8 @@ import ctypes
 import math
 from fractions import Fraction
 
-from llvmlite import ir
+from ._ir import CONTRACT, ir
 
-CONTRACT = ("contract",)                # x * y + z may round once; nothing else is relaxed
 BIT = ir.IntType(1)
 
 
