@@ -42,15 +42,7 @@ def _mlp_step(p):
     arrays = [a for pair in zip(p.weights, p.biases, strict=True) for a in pair]
     for parameter, a in zip(model.parameters(), arrays, strict=True):
         parameter.data = a
-    optimiser = tn.optim.SGD(model.parameters(), lr=p.rate)
-
-    def step(x, y):
-        loss = loss_of(model(x), y)
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        return loss
-    return step
+    return _training(model, tn.optim.SGD(model.parameters(), lr=p.rate), loss_of)
 
 
 def network(p):
@@ -84,8 +76,10 @@ def network_parts(p):
 
 
 def _network_step(p):
-    model, optimiser, loss_of = network_parts(p)
+    return _training(*network_parts(p))
 
+
+def _training(model, optimiser, loss_of):
     def step(x, y):
         loss = loss_of(model(x), y)
         loss.backward()

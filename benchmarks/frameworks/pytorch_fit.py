@@ -1,13 +1,11 @@
 """PyTorch: whole epochs of the loop that people write over a `DataLoader`, eager."""
 
-from time import perf_counter
-
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from . import pytorch
+from . import pytorch, timed
 
 
 def arrays(p):
@@ -58,11 +56,4 @@ def _fit(p, loader, batches=None):
             total, hits, n = total + loss.item() * len(x), hits + right(y, t), n + len(x)
         return total / n
 
-    def run(epochs):
-        seconds, losses = [], []
-        for _ in range(epochs):
-            start = perf_counter()
-            losses.append(epoch())
-            seconds.append(perf_counter() - start)
-        return seconds, losses
-    return run
+    return timed(epoch)
