@@ -1,42 +1,15 @@
-"""How tests look at chains: programs of functions, their groups, what these give."""
-
-import warnings
+"""How tests look at chains: their groups, what these give."""
 
 import numpy as np
 import pytest
-from compiling import evaluate
+from tracing import evaluate, program, run
 
-from tinygrad_nn._program import Program
-from tinygrad_nn._symbol import Symbol, Trace
 from tinygrad_nn.passes import _chains as chains_pass
 from tinygrad_nn.passes import optimised
-from tinygrad_nn.passes._emit import Writer
 
 pytest.importorskip("numba")
 
 EPS = {np.float32: 1e-6, np.float64: 1e-14}
-
-
-def program(f, *arrays):
-    """A function of arrays as a program."""
-    trace = Trace()
-    symbols = [trace.stand_in(a) for a in arrays]
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        out = f(*symbols)
-    out = out if isinstance(out, tuple) else (out,)
-    return Program({s.var: f"x{k}" for k, s in enumerate(symbols)}, tuple(trace.equations),
-                   tuple((f"return {k}", v.var if isinstance(v, Symbol) else v)
-                         for k, v in enumerate(out)))
-
-
-def run(p, *values):
-    """The outputs of a program, by its generated function."""
-    p = Program(p.inputs, p.equations, p.outputs)
-    function = Writer(p).function()
-    with np.errstate(all="ignore"):
-        function(list(values), [])
-        return function(list(values), [])               # blocks are used a second time
 
 
 def groups(p):
@@ -65,7 +38,3 @@ def fused(f, *arrays, one=True):
     with np.errstate(all="ignore"):
         want = evaluate(p["recorded"], arrays)
     return run(p["fuse"], *(known[v] for v in p["fuse"].inputs)), want
-
-
-def table(shape, dtype, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)

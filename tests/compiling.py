@@ -4,7 +4,6 @@ import numpy as np
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn
-from tinygrad_nn._symbol import Var, mapped
 
 
 def bits(tree):
@@ -67,19 +66,3 @@ def everything(model, opt):
     draws = [m.rng.bit_generator.state for m in model.modules() if hasattr(m, "rng")]
     grads = [p.grad for p in model.parameters()]
     return bits([model.state_dict(), opt.state_dict(), grads]), draws
-
-
-def evaluate(program, values):
-    """The outputs of a program for the values of its inputs, by running its equations."""
-    known = dict(zip(program.inputs, values, strict=True))
-
-    def value(v):
-        return known[v] if isinstance(v, Var) else v
-    for e in program.equations:
-        args, kwargs = mapped(value, (e.args, e.kwargs))
-        if hasattr(e.fn, "program"):                    # a group
-            out = evaluate(e.fn.program, args)
-        else:
-            out = e.fn(*args, **kwargs)
-        known.update(zip(e.outs, out if e.several else (out,), strict=True))
-    return [value(v) for _, v in program.outputs]

@@ -8,8 +8,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from chaining import close, groups, program, table
+from chaining import close, groups
 from compiling import training
+from tracing import program, table
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, nn, optim

@@ -1,74 +1,28 @@
 """Passes one by one: what each leaves of small programs, as text, and that the bits stay."""
 
 import collections
-import copy
-import warnings
 
 import numpy as np
 import pytest
-from compiling import evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracing import drawn, keeps_bits, program, table, text
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, kernels, nn, optim, testing
-from tinygrad_nn._program import Program, substituted
-from tinygrad_nn._symbol import Trace
+from tinygrad_nn import Tensor, nn, optim, testing
+from tinygrad_nn._program import substituted
 from tinygrad_nn.passes import (
     PASSES,
-    _strips,
     algebra,
     common_subexpressions,
     constants,
     dead_code,
     expand,
-    fuse,
     optimised,
     postpone,
 )
-from tinygrad_nn.passes._emit import Writer
-from tinygrad_nn.passes._memory import plan
 
 X = np.arange(6.0).reshape(2, 3)
-
-
-def program(f, **arrays):
-    """A function of arrays by name as a program."""
-    trace = Trace()
-    symbols = {name: trace.stand_in(a) for name, a in arrays.items()}
-    out = f(*symbols.values())
-    out = out if isinstance(out, tuple) else (out,)
-    return Program({s.var: name for name, s in symbols.items()}, tuple(trace.equations), tuple(
-        (f"return {k}", getattr(v, "var", v)) for k, v in enumerate(out)))
-
-
-def text(p):
-    """The equations and outputs."""
-    return [line.strip() for line in str(p).partition("equations\n")[2].replace(
-        "outputs\n", "").splitlines()]
-
-
-def run(p, *values):
-    """The outputs of a program, by its generated function."""
-    p = Program(p.inputs, p.equations, p.outputs)
-    return Writer(p).function()(list(values), [])
-
-
-def keeps_bits(f, *passes, **arrays):
-    """The program of ``f`` after the passes; it gives the same bits, interpreted and run."""
-    values = list(arrays.values())
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        p = program(f, **arrays)
-        want = evaluate(p, values)
-        for one in passes:
-            p = one(p)
-        known = [arrays[name] for name in p.inputs.values()]
-        for got in (evaluate(p, known), run(p, *known), run(p, *known)):
-            for a, b in zip(got, want, strict=True):
-                assert np.shape(a) == np.shape(b)
-                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
-    return p
 
 
 # ---------------------------------------------------------------- dead code, twice, constants
@@ -211,84 +165,6 @@ def test_all_passes_keep_the_bits_of_every_expansion(f, dtype):
             assert x.ndim == 0 or x.size == 0 or "dense" in str(error)
 
 
-# ---------------------------------------------------------------- memory
-
-def test_values_share_blocks_and_chains_run_in_place():
-    def f(x):
-        y = np.sqrt(np.exp(x) + 1.0) * 2.0              # a chain: one block
-        z = y @ np.ones((3, 3))                         # a product: not where it reads
-        return np.sum(z.T * y.T), z + 1
-    p = dead_code(program(f, x=X))
-    found = plan(p)
-    names = {v: k for k, v in enumerate(v for e in p.equations for v in e.outs)}
-    assert {names[v]: b for v, b in found.block.items()} == {0: 0, 1: 0, 2: 0, 3: 0, 4: 1, 7: 2}
-    assert found.sizes == [48] * 3 and "6 values in 3 blocks, 144 bytes" in str(found)
-    keeps_bits(f, x=X)
-
-
-def test_a_block_grows_where_none_is_large_enough():
-    def f(x):
-        a = np.sum(np.exp(x[0]) + 1)
-        b = np.exp(np.ones((4, 4)) * x[0, 0])
-        return a + np.sum(b)
-    assert plan(dead_code(program(f, x=X))).sizes == [128]
-    keeps_bits(f, x=X)
-
-
-def test_views_keep_their_base_alive_and_results_are_not_in_blocks():
-    def f(x):
-        a = np.exp(x)
-        view = a.T
-        b = np.sin(x) + 1                               # must not take the block of a
-        return np.sum(view * b.T), b.T[0]
-    p = keeps_bits(f, x=X)
-    found = plan(p)
-    assert not {found.root[v] for _, v in p.outputs} & found.block.keys()
-
-
-def test_updates_go_in_place_only_where_a_failure_cannot_follow():
-    w = Tensor(np.ones((2, 3)))
-    opt = optim.SGD([w], lr=0.1, momentum=0.9)
-    late = tn.primitive(lambda x: x + 1)
-
-    def update(x):
-        np.sum(w * w * x).backward()
-        opt.step()
-        opt.zero_grad()
-
-    def update_first(x):
-        update(x)
-        return late(w.data)                             # might raise, for all that is known
-    for step, inplace in ((update, [True, True]), (update_first, [False, False])):
-        compiled = tn.compile(step)
-        for _ in range(3):
-            compiled(X)
-        targets = compiled.program.plan.targets.values()
-        assert [t.inplace for t in targets] == inplace
-    other = copy.deepcopy(w)
-
-    @tn.compile
-    def swap(x):
-        old = w.data
-        w.data = w.data * 2
-        return old + x                                  # the old value is still read
-    for _ in range(4):
-        np.testing.assert_array_equal(swap(X), other.data + X)
-        other.data = other.data * 2
-
-
-def test_results_go_over_arguments_that_are_views_of_whole_blocks():
-    def f(x):
-        a = np.exp(x)
-        return np.sum(np.sqrt(a.reshape(3, 2)) * 2)     # over a
-    def g(x):
-        return np.sum(np.sqrt(np.exp(x)[1:]) * 2)       # not over a part of it
-    assert plan(dead_code(program(f, x=X))).sizes == [48]
-    assert plan(dead_code(program(g, x=X))).sizes == [48, 24]
-    keeps_bits(f, x=X)
-    keeps_bits(g, x=X)
-
-
 # ---------------------------------------------------------------- products that wait
 
 def test_products_larger_than_their_factors_wait_for_their_readers():
@@ -297,8 +173,8 @@ def test_products_larger_than_their_factors_wait_for_their_readers():
         small = x @ y.T
         s = np.sum(small)
         return w - g * 2, s, y.T @ x
-    x, y = large(0, (8, 300)), large(1, (8, 300))
-    p = keeps_bits(f, postpone, x=x, y=y, w=large(2, (300, 300)))
+    x, y = table((8, 300)), table((8, 300), seed=1)
+    p = keeps_bits(f, postpone, x=x, y=y, w=table((300, 300), seed=2))
     assert text(p) == [
         "v1 f8[300, 8] = np.transpose(x)",
         "v2 f8[300, 8] = np.transpose(y)",
@@ -315,7 +191,7 @@ def test_products_larger_than_their_factors_wait_for_their_readers():
 def test_gradients_of_large_weights_take_turns():
     model = nn.Sequential(*(nn.Linear(300, 300, rng=k) for k in range(4)), nn.Linear(300, 1))
     opt = optim.Adam(model.parameters())
-    x = large(0, (8, 300), np.float32)
+    x = table((8, 300), np.float32)
 
     @tn.compile
     def step(x):
@@ -328,89 +204,6 @@ def test_gradients_of_large_weights_take_turns():
     large_blocks = sum(size >= model[0].weight.data.nbytes for size in found.sizes)
     assert large_blocks <= 2                            # of four; strips take some together
     assert all(t.inplace for t in found.targets.values())
-
-
-# ---------------------------------------------------------------- fusion
-
-ROWS, COLUMNS = 600, 300                                # above the size that is fused
-
-
-def large(seed=0, shape=(ROWS, COLUMNS), dtype=np.float64):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
-def test_groups():
-    def f(x, b):
-        y = np.exp(x) * b + 1
-        z = y - np.sum(y, axis=1, keepdims=True)        # along the rows: in the group
-        n = np.sum(z, axis=0)                           # across them: after it
-        return np.tanh(z) * 2, n
-    p = keeps_bits(f, expand, fuse, x=large(), b=large(1, (COLUMNS,)))
-    assert text(p) == [
-        "v1 f8[600, 300], v2 f8[600, 300] = fused(x, b)",
-        "v3 f8[300] = np.add.reduce(v1, axis=0)", "return 0 = v2", "return 1 = v3"]
-    small = program(f, x=X, b=np.ones(3))
-    assert str(fuse(small)) == str(small)
-
-
-@pytest.fixture
-def without_numba(monkeypatch):
-    """Groups run in strips, not in generated kernels."""
-    monkeypatch.setattr(kernels, "available", lambda: False)
-
-
-@pytest.mark.usefixtures("without_numba")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (170_000,), (1, 170_000), (40, 80, 60),
-                                   (4100, 300)])
-def test_strips_keep_the_bits(shape, dtype):
-    """Also where the rows do not divide into strips, and on several threads."""
-    def f(x, y):
-        a = np.where(x > y, x * 2, np.sin(y)) + np.linspace(0, 1, shape[0]).reshape(
-            (-1,) + (1,) * (len(shape) - 1)).astype(dtype)
-        b = tn.relu(a) / (1 + np.exp(-np.abs(a)))
-        c = tn.softmax(b)
-        return c * 3, np.max(b, axis=-1, keepdims=True) + a, np.sum(a)
-    keeps_bits(f, *PASSES, x=large(0, shape, dtype), y=large(1, shape, dtype))
-
-
-@pytest.mark.usefixtures("without_numba")
-@pytest.mark.parametrize("n", [1, 3])
-def test_strips_run_on_as_many_threads_as_the_user_lets_them(monkeypatch, n):
-    monkeypatch.setattr(_strips, "count", lambda: n)
-    seen, part = set(), _strips.Strips._part
-
-    def noted(self, *args):
-        seen.add(args[0])
-        part(self, *args)
-    monkeypatch.setattr(_strips.Strips, "_part", noted)
-    step = tn.compile(lambda x: np.exp(x) * 2)
-    for _ in range(3):
-        step(large(0, (2048, 600)))
-    assert len(seen) == n
-
-
-@pytest.mark.usefixtures("without_numba")
-def test_large_updates_are_one_group_each_in_place():
-    w = Tensor(large())
-    opt = optim.Adam([w], lr=0.01, weight_decay=0.1)
-    other = copy.deepcopy(w)
-    opt2 = optim.Adam([other], lr=0.01, weight_decay=0.1)
-
-    def update(w, opt):
-        def step(x):
-            np.sum(np.square(w) * x).backward()
-            opt.step()
-            opt.zero_grad()
-        return step
-    step, eager = tn.compile(update(w, opt)), update(other, opt2)
-    for k in range(6):
-        step(large(k))
-        eager(large(k))
-        assert w.data.tobytes() == other.data.tobytes()
-    p = step.program["fuse"]
-    assert str(p).count("fused(") == 1 and all(t.inplace
-                                               for t in step.program.plan.targets.values())
 
 
 # ---------------------------------------------------------------- the whole
@@ -429,16 +222,8 @@ OPERATIONS = [
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(range(len(OPERATIONS))), st.integers(0, 9),
-                          st.integers(0, 9)), min_size=1, max_size=12),
-       st.sampled_from([np.float32, np.float64]))
-def test_drawn_programs_and_their_gradients_keep_their_bits(steps, dtype):
-    def f(a, b):
-        values = [a, b]
-        for k, i, j in steps:
-            x, y = values[-1 - i % len(values)], values[-1 - j % len(values)]
-            values.append(OPERATIONS[k](x, y))
-        return np.sum(np.sin(values[-1])) + np.mean(values[-2])
+@given(drawn(OPERATIONS, 1, 12), st.sampled_from([np.float32, np.float64]))
+def test_drawn_programs_and_their_gradients_keep_their_bits(f, dtype):
     both = lambda a, b: tn.value_and_grad(f, (0, 1))(a, b)
     a, b = (np.random.default_rng(s).normal(size=(3, 4)).astype(dtype) for s in (0, 1))
     compiled = tn.compile(both)
