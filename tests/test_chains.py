@@ -15,6 +15,7 @@ from tinygrad_nn import Tensor
 from tinygrad_nn._symbol import Var
 from tinygrad_nn.passes import _chains as chains_pass
 from tinygrad_nn.passes import chains, optimised
+from tinygrad_nn.passes._expand import share
 from tinygrad_nn.rules import erf, erfc
 
 pytest.importorskip("numba")
@@ -170,6 +171,24 @@ def test_formulas_with_sums(f, dtype):
     for shape in SHAPES:
         got, want = fused(f, table(shape, dtype), one=False)
         close(got, want, 10 * EPS[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(7, 33), (3, 4, 5), (2, 16), (40, 3), (1, 50), (50,)])
+@pytest.mark.parametrize("reduction", [np.sum, np.mean, np.max, np.min])
+def test_all_elements(reduction, shape, dtype):
+    """In the kernel row by row, where rows are long enough; its rows are then added up."""
+    def f(x):
+        y = np.exp(x)
+        return reduction(y), y * 2, np.sum(y, axis=tuple(range(len(shape))), keepdims=True)
+    got, want = fused(f, table(shape, dtype), one=False)
+    close(got, want, 10 * EPS[dtype])
+    p = optimised(program(f, table(shape, dtype)))["chains"]
+    whole = [e for e in p.equations if e.outs[0].shape == () and e.fn not in (np.divide, share)]
+    if shape[0] > 1 and np.prod(shape[1:]) >= 16:
+        assert [e.args[0].shape for e in whole] == [shape[:1]] and len(groups(p)) == 1
+    else:
+        assert [e.args[0].shape for e in whole] == [shape]
 
 
 @pytest.mark.parametrize("where", [np.nan, np.inf, -np.inf])

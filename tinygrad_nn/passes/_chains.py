@@ -16,6 +16,7 @@ import numpy as np
 from .. import kernels
 from .._program import Program, contiguous, uses
 from .._symbol import Equation, Var
+from ._totals import totals
 
 LEAST = 1 << 12                 # cost of all elements, 1 an addition; a kernel takes 25 ms to
                                 # make, once, and saves 10 us a call or more (784-128-10, batch
@@ -73,7 +74,7 @@ def chains(program):
     if not any(e.outs[0].shape and e.outs[0].size * len(program) > LEAST
                for e in program.equations if not e.several) or not kernels.generates():
         return program
-    kept, later = [], {}
+    program, kept, later = totals(program), [], {}
     for end in range(len(program), 0, -SEGMENT):
         part = program.equations[max(0, end - SEGMENT):end]
         nodes = Nodes(program.with_(
