@@ -73,9 +73,19 @@ def test_helpers_of_another_thread_are_not_waited_for():
     assert calls == [threading.current_thread()]
 
 
+def test_helpers_find_compiled_what_they_begin_with(monkeypatch):
+    calls = []
+    monkeypatch.setattr(_looks, "look_out",
+                        lambda *args: calls.append(threading.current_thread()))
+    threads.Team(1)
+    assert calls[0] is threading.current_thread()
+
+
 def test_a_helper_that_is_late_has_nothing_to_do_and_is_there_for_the_next_work(monkeypatch):
     late, calls = threading.Event(), []
-    monkeypatch.setattr(_looks, "look_out", lambda *args: late.wait(10))
+    here = threading.current_thread()
+    monkeypatch.setattr(_looks, "look_out", lambda *args: (
+        threading.current_thread() is here or late.wait(10)))
     team = threads.Team(1)
     team.run(lambda counter: calls.append(threading.current_thread()), 1)
     assert calls == [threading.current_thread()]

@@ -181,7 +181,10 @@ W1 = (209, 12288), (12288, 20)
     (((20, 209), (209, 12288)), "FC", "f4", True), (((32, 128), (128, 3000)), "CC", "f4", True),
     (((500, 4096), (4096, 500)), "CF", "f4", False), (W1, "CF", "f2", False),
     (W1, "CF", ">f4", False), (((1, 12288), (12288, 200)), "CF", "f4", False),
-    (((10, 100), (100, 10)), "CF", "f4", False), (((200, 300), (300, 400)), "CC", "f4", False)])
+    (((10, 100), (100, 10)), "CF", "f4", False), (((200, 300), (300, 400)), "CC", "f4", False),
+    (((128, 784), (784, 128)), "CF", "f4", True), (((256, 784), (784, 256)), "CF", "f4", False),
+    (((128, 128), (128, 784)), "FC", "f4", True),
+    (((256, 128), (128, 784)), "FC", "f4", False)])
 def test_tiles_are_for_products_with_few_rows(shapes, order, dtype, tiles, monkeypatch):
     monkeypatch.setattr(kernels, "available", lambda: True)
     assert product.pays(*(np.zeros(s, dtype, o) for s, o in zip(shapes, order, strict=True))
@@ -263,11 +266,11 @@ def test_a_network_is_pytorchs():
 
 # ---------------------------------------------------------------- BLAS on our threads
 
-LARGE = Problem(np.float64, 800, 300, 301, (False, True), (0, 0), 0)     # in three parts
+LARGE = Problem(np.float64, 1100, 300, 301, (False, True), (0, 0), 0)    # in four parts
 
 
 @pytest.mark.parametrize("problem", [
-    LARGE, LARGE._replace(m=301, n=800, dtype=np.float32), LARGE._replace(m=100, n=100),
+    LARGE, LARGE._replace(m=301, n=1100, dtype=np.float32), LARGE._replace(m=100, n=100),
     LARGE._replace(transposed=(True, True)), LARGE._replace(m=1, n=200), LARGE._replace(k=0)])
 def test_parts_are_the_product(problem):
     a, b = problem.matrices()
@@ -292,6 +295,14 @@ def test_the_number_of_threads_changes_no_bit_of_blas(monkeypatch):
     np.testing.assert_array_equal(found[0], found[2])
 
 
+@limited
+def test_helpers_that_look_out_see_that_there_is_work(monkeypatch):
+    counter, (a, b) = np.zeros(3, np.int64), LARGE.matrices()
+    monkeypatch.setattr(threads, "run", lambda work, *how: work(None, counter))
+    close(blas.matmul(a, b), a, b)
+    assert counter[0] > 0
+
+
 def limits():
     return [get() for get, _ in blas._libraries()]
 
@@ -308,7 +319,7 @@ def test_the_users_limit_holds_and_is_left_as_it_was(monkeypatch):
             before = limits()
             blas.matmul(a, b)
             assert limits() == before
-    assert used == [1, 2, 3]                            # of three parts
+    assert used == [1, 2, 4]                            # of four parts
     assert seen == [[1] * len(limits())] * 3
 
 

@@ -27,9 +27,10 @@ from . import available
 
 STARTS = 1 << 20                # multiplications from which on OpenBLAS starts threads
 STARTS_VECTOR = 9216            # the same where one factor is a vector
-PART = 1 << 23                  # multiplications in a part at least, and rows or columns: each
-LEAST = 256                     # part is copied into BLAS' own order again (1024 x 1024 x 1024
-                                # in 4 parts takes 1.06 times as long as by OpenBLAS, in 8 1.18)
+PART = 1 << 23                  # multiplications in a part at least
+LEAST = 256                     # rows or columns, if there are more than two parts: each is
+                                # copied into BLAS' own order again (1024 x 1024 x 1024 in 4
+                                # takes 1.06 times as long as by OpenBLAS, in 8 1.18)
 
 
 def matmul(a, b, out=None):
@@ -39,7 +40,8 @@ def matmul(a, b, out=None):
     m, n = len(a), b.shape[1]
     if out is None:
         out = np.empty((m, n), a.dtype)
-    count = min(max(m, n) // LEAST, m * n * a.shape[1] // PART)
+    count = max(1, min(max(2, max(m, n) // LEAST), m * n * a.shape[1] // PART))
+    count = 1 << count.bit_length() - 1                 # so that threads share them evenly
     with Held() as allowed:
         if count < 2:
             return np.matmul(a, b, out)
@@ -49,6 +51,7 @@ def matmul(a, b, out=None):
         now = np.geterr()
 
         def multiply(scratch, counter):
+            counter[0] = 1                              # what helpers look out for
             with np.errstate(**now):                    # each thread has its own
                 for part in parts:
                     np.matmul(*part)

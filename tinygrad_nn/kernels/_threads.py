@@ -49,7 +49,8 @@ class Team:
         self.free = threading.Lock()
         self.counter, self.ended = np.zeros(4, np.int64), np.zeros(helpers, np.int64)
         self.jobs, self.done = SimpleQueue(), SimpleQueue()
-        for i in range(helpers):
+        _looks.look_out(self.counter, self.ended, 0, False)     # a helper that compiles it is
+        for i in range(helpers):                                # late, and slows down the rest
             threading.Thread(target=self._help, args=(i,), daemon=True,
                              name="tinygrad_nn").start()
 

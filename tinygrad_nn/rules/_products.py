@@ -47,20 +47,21 @@ bilinear(np.matmul, _matmul_da, _matmul_db)
 def _skinny(a, b):
     """The multiplications of ``a @ b``, two matrices, if tiles are faster than BLAS; else 0.
 
-    Measured on two threads, time over that of OpenBLAS on ours and on its own (float32):
-    20 x 4096 x 512 0.43 and 0.87, 10 x 4096 x 32 0.33 and 0.51, 64 x 4096 x 512 0.85 and 1.9;
-    with the rows of b 20 x 1323 x 49152 0.3 and 0.3, 128 x 32 x 8192 0.57 and 0.76, 64 x 256 x
-    1024 1.0 and 1.7. Below 2 ** 20 multiplications OpenBLAS copies nothing and is faster, and
-    so it is for a vector.
+    Measured on two threads, each by itself, time over that of OpenBLAS on our threads and on
+    its own (float32): 20 x 4096 x 512 0.42 and 0.45, 10 x 4096 x 32 0.33 and 0.56, 64 x 4096 x
+    512 0.9 and 1.1, 128 x 784 x 128 0.6 and 1.2; with the rows of b 20 x 1323 x 12288 0.6 and
+    0.5, 128 x 32 x 8192 0.8 and 0.6, 128 x 128 x 784 0.9 and 1.3. Below 2 ** 20 multiplications
+    OpenBLAS copies nothing and is faster, and so it is for a vector.
     """
     (m, k), n = a.shape, b.shape[1]
     if m * k * n < 1 << 20 or m < 2 or n < 2 or a.dtype != b.dtype or not a.dtype.isnative:
         return 0
     size, (down, along), (b_down, b_along) = a.dtype.itemsize, a.strides, b.strides
     if along == b_down == size:
-        fits = min(m, n) <= 64 and k >= 512 and down > 0 and b_along > 0
+        fits = k >= 512 and (min(m, n) <= 64 or m * n <= 1 << 15) and down > 0 and b_along > 0
     else:
-        fits = b_along == size and min(m, k) <= 32 and n >= 256 and b_down > 0
+        fits = n >= 256 and (min(m, k) <= 32 or m * k <= 1 << 14) and b_along == size and (
+            b_down > 0)
     return m * k * n if fits and down % size == b_down % size == 0 else 0
 
 
