@@ -1,18 +1,13 @@
-"""Products of matrices by tiles and on our own threads: values, borders of memory, bits."""
+"""Products of matrices by tiles: values, borders of memory, bits."""
 
-import os
-import subprocess
 import sys
-import textwrap
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from compiling import agree, training
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from multiplying import Problem, close
 
 import tinygrad_nn as tn
 from tinygrad_nn import Tensor, kernels, nn, optim
@@ -28,41 +23,7 @@ try:
     from tinygrad_nn.kernels import _products as fast
 except ImportError:
     fast = None
-try:
-    import threadpoolctl
-except ImportError:
-    threadpoolctl = None
 compiled = pytest.mark.skipif(fast is None, reason="numba is not installed")
-limited = pytest.mark.skipif(not (kernels.available() and blas._libraries()),
-                             reason="no numba, or no OpenBLAS with threadpoolctl")
-EPS = {np.float32: 1e-6, np.float64: 1e-14}
-
-
-class Problem(NamedTuple):
-    """Of a product (m, k) by (k, n)."""
-
-    dtype: type
-    m: int
-    k: int
-    n: int
-    transposed: tuple           # whether the columns of a, of b are contiguous
-    apart: tuple                # more numbers between the rows of each
-    seed: int
-
-    def matrices(self, make=np.zeros):
-        rng = np.random.default_rng(self.seed)
-        shapes = (self.m, self.k), (self.k, self.n)
-        found = []
-        for (rows, columns), turned, apart in zip(shapes, self.transposed, self.apart,
-                                                  strict=True):
-            if turned:
-                rows, columns = columns, rows
-            whole = make(rows * (columns + apart) - apart, self.dtype)  # none behind the last
-            a = np.lib.stride_tricks.as_strided(
-                whole, (rows, columns), ((columns + apart) * whole.itemsize, whole.itemsize))
-            a[...] = rng.standard_normal(a.shape)
-            found.append(a.T if turned else a)
-        return found
 
 
 @st.composite
@@ -77,13 +38,6 @@ def problems(draw):
     apart = draw(st.sampled_from([(0, 0), (3, 0), (0, 5), (1, 16)]))
     return Problem(draw(st.sampled_from([np.float32, np.float64])), m, k, n, transposed, apart,
                    draw(st.integers(0, 2**16)))
-
-
-def close(got, a, b):
-    want = a.astype(np.float64) @ b.astype(np.float64)
-    bound = np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64))
-    assert got.shape == want.shape and got.dtype == a.dtype
-    assert (np.abs(got - want) <= 4 * EPS[a.dtype.type] * bound).all()
 
 
 @pytest.fixture
@@ -262,138 +216,3 @@ def test_a_network_is_pytorchs():
         opt.step()
     for p, q in zip(model.parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=1e-10)
-
-
-# ---------------------------------------------------------------- BLAS on our threads
-
-LARGE = Problem(np.float64, 1100, 300, 301, (False, True), (0, 0), 0)    # in four parts
-
-
-@pytest.mark.parametrize("problem", [
-    LARGE, LARGE._replace(m=301, n=1100, dtype=np.float32), LARGE._replace(m=100, n=100),
-    LARGE._replace(transposed=(True, True)), LARGE._replace(m=1, n=200), LARGE._replace(k=0)])
-def test_parts_are_the_product(problem):
-    a, b = problem.matrices()
-    close(blas.matmul(a, b), a, b)
-    out = np.empty((problem.m, problem.n), problem.dtype)
-    assert blas.matmul(a, b, out) is out
-    np.testing.assert_array_equal(out, blas.matmul(a, b))
-
-
-@limited
-def test_the_number_of_threads_changes_no_bit_of_blas(monkeypatch):
-    a, b = LARGE.matrices()
-    found = []
-    for n in (1, 2, 3):
-        monkeypatch.setattr(threads, "count", lambda n=n: n)
-        threads._team.cache_clear()
-        with threadpoolctl.threadpool_limits(n):
-            found.append(blas.matmul(a, b))
-    monkeypatch.undo()
-    threads._team.cache_clear()
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
-
-
-@limited
-def test_helpers_that_look_out_see_that_there_is_work(monkeypatch):
-    counter, (a, b) = np.zeros(3, np.int64), LARGE.matrices()
-    monkeypatch.setattr(threads, "run", lambda work, *how: work(None, counter))
-    close(blas.matmul(a, b), a, b)
-    assert counter[0] > 0
-
-
-def limits():
-    return [get() for get, _ in blas._libraries()]
-
-
-@limited
-def test_the_users_limit_holds_and_is_left_as_it_was(monkeypatch):
-    a, b = LARGE.matrices()
-    used, seen = [], []
-    monkeypatch.setattr(threads, "run", lambda kernel, n, *args, run=threads.run: (
-        used.append(n), seen.append(limits()), run(kernel, n, *args)))
-    for n in (1, 2, 4):
-        with threadpoolctl.threadpool_limits(n):
-            assert blas.allowed() == n
-            before = limits()
-            blas.matmul(a, b)
-            assert limits() == before
-    assert used == [1, 2, 4]                            # of four parts
-    assert seen == [[1] * len(limits())] * 3
-
-
-@limited
-def test_an_error_leaves_the_limit_as_it_was():
-    with threadpoolctl.threadpool_limits(2):
-        before = limits()
-        with pytest.raises(ValueError, match="matmul"):
-            blas.matmul(np.ones((1000, 1000)), np.ones((999, 1000)))
-        assert limits() == before
-        with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
-            a = np.full((800, 300), np.inf)
-            blas.matmul(a, np.zeros((300, 301)))
-            raise FloatingPointError                    # not every BLAS tells
-        assert limits() == before
-
-
-@limited
-def test_several_python_threads_hold_it_together():
-    with threadpoolctl.threadpool_limits(2):
-        before, barrier = limits(), threading.Barrier(3)
-
-        def hold(_):
-            with blas.Held() as allowed:
-                barrier.wait()
-                inside = limits()
-                barrier.wait()
-            return allowed, inside
-        with ThreadPoolExecutor(3) as pool:
-            assert list(pool.map(hold, range(3))) == [(2, [1] * len(before))] * 3
-        assert limits() == before
-
-
-@limited
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_has_the_users_limit():
-    with threadpoolctl.threadpool_limits(2):
-        before = limits()
-        with blas.Held():
-            child = os.fork()
-            if not child:
-                with blas.Held():
-                    held = limits()
-                os._exit(0 if limits() == before and held == [1] * len(before) else 1)
-            assert os.waitpid(child, 0)[1] == 0
-
-
-ALONE = """
-    import sys
-    import numpy as np
-    {prepare}
-    from tinygrad_nn.kernels import _blas as blas
-    a, b = np.ones((800, 300)), np.ones((300, 301))
-    assert (blas.matmul(a, b) == 300).all() and (blas.matmul(a, b, np.empty((800, 301))) == 300
-                                                 ).all()
-    print(blas.allowed(), len(blas._libraries()))
-    """
-
-
-def run(code, **environment):
-    kept = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True,
-                          text=True, env={**kept, **environment})
-    assert not done.returncode, done.stderr
-    return done.stdout.split()
-
-
-def test_without_threadpoolctl_blas_is_left_alone():
-    code = ALONE.format(prepare="sys.modules['threadpoolctl'] = None")
-    assert run(code, OPENBLAS_NUM_THREADS="3") == ["3", "0"]
-    assert run(code, OPENBLAS_NUM_THREADS="0")[0] == str(threads.count())
-
-
-@limited
-def test_the_users_environment_holds():
-    assert run(ALONE.format(prepare=""), OPENBLAS_NUM_THREADS="1")[0] == "1"

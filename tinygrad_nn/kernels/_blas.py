@@ -25,8 +25,8 @@ import numpy as np
 from . import _threads as threads
 from . import available
 
-STARTS = 1 << 20                # multiplications from which on OpenBLAS starts threads
-STARTS_VECTOR = 9216            # the same where one factor is a vector
+STARTS = 1 << 19                # multiplications from which on OpenBLAS may start threads
+STARTS_VECTOR = 9216            # the same where one factor is a vector, in older versions
 PART = 1 << 23                  # multiplications in a part at least
 LEAST = 256                     # rows or columns, if there are more than two parts: each is
                                 # copied into BLAS' own order again (1024 x 1024 x 1024 in 4
