@@ -1,7 +1,7 @@
 """A process that holds one framework and one problem, and times steps when it is told to.
 
-Started by `_rounds.Worker` with its task as JSON in the first argument; then one JSON command a
-line on standard input, one JSON answer a line. In between it waits and disturbs nobody.
+Started by `_workers.Worker` with its task as JSON in the first argument; then one JSON command
+a line on standard input, one JSON answer a line. In between it waits and disturbs nobody.
 """
 
 import importlib

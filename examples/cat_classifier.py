@@ -48,7 +48,7 @@ def train(model, x, y, iterations, learning_rate, report):
         return loss
 
     costs = []
-    for i, loss in enumerate(step.repeat(iterations, x, y)):    # one batch: see tn.compile
+    for i, loss in enumerate(step.repeat(iterations, x, y)):    # one constant batch
         costs.append(loss.item())
         report(i, costs[-1])
     return costs

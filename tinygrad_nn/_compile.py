@@ -1,4 +1,4 @@
-"""`compile`: a function of arrays, recorded twice, then run as straight-line NumPy calls.
+"""`compile`: a function of arrays, recorded twice, then run as straight-line calls.
 
 What the first two calls on arrays of some shapes did is compared (`_compare`), cleaned up
 (`passes`), and from the third call on run without Python's share of it: no Tensors, no graph,
@@ -51,7 +51,7 @@ class Program:
 
 class Compiled:
     """A function that `compile` made; ``program`` is what it runs. ``exact``: it rounds as the
-    function itself does, as the calls that are recorded do."""
+    function itself does, and the calls that are recorded, with numba as well."""
 
     def __init__(self, function, exact=False):
         if not callable(function):
@@ -173,8 +173,10 @@ def compile(function):
     Any function of arrays works, with or without gradients: what it reads and assigns in
     modules, optimisers, closures and objects of one's own is kept up to date, a learning rate
     or a dropout mask is never frozen. The first two calls run as they are and are recorded; a
-    third on arrays of the same shapes and dtypes runs the program. Python's share of the
-    function, ``print`` and counting included, happens while it is recorded and not afterwards.
+    third on arrays of the same shapes, dtypes and strides runs the program, to the bit what the
+    function gives; where numba is installed (extra ``fast``), generated kernels round
+    otherwise. Python's share of the function, ``print`` included, happens while it is recorded
+    and not afterwards. ``step.repeat(n, ...)`` is n calls on one batch (`Compiled.repeat`).
 
     What cannot be recorded raises where it stands and says what to write: a branch on values,
     ``float(loss)``, writing into an array. So does an array that lies where compile does not

@@ -155,8 +155,8 @@ def _transpose(e, makers):
     return None
 
 
-# a np.copy stays: what is returned must not be the caller's own array
 def _is_true(e, makers):
+    """What is not False."""
     a, b = e.args
     return a if isinstance(a, Var) and a.dtype == bool and _number(b) in (0, False) else None
 
@@ -170,6 +170,7 @@ def _guarded(e, makers):
     return e.args[0] if same else None
 
 
+# np.copy is not among them: what is returned must not be the caller's own array.
 RULES = {np.multiply: _times, np.divide: _over, np.add: _plus, np.subtract: _minus,
          np.not_equal: _is_true, guarded: _guarded, np.negative: _negative, np.where: _where,
          np.clip: _clip, np.transpose: _transpose, np.swapaxes: _transpose, **dict.fromkeys(

@@ -1,8 +1,8 @@
 """Fusion: elementwise calls on large arrays, and sums along their rows, as one group.
 
 A group is run some rows at a time (`_strips`), so that what it computes in between stays in the
-cache; each element is computed by the same calls as before, so not one bit changes. A kernel
-that is generated for a group can take the place of the strips.
+cache; each element is computed by the same calls as before, so not one bit changes. Where numba
+is installed this is for what `chains` has left.
 """
 
 from dataclasses import replace
