@@ -48,18 +48,27 @@ class Program:
 
 def uses(equation):
     """The variables that an equation reads, each once, in order."""
+    return variables((equation.args, equation.kwargs))
+
+
+def variables(tree):
+    """The variables in nested lists, tuples and dicts, each once, in order."""
     found = {}
-    mapped(lambda v: found.setdefault(v) if isinstance(v, Var) else None,
-           (equation.args, equation.kwargs))
+    mapped(lambda v: found.setdefault(v) if isinstance(v, Var) else None, tree)
     return list(found)
+
+
+def replaced(tree, names):
+    """The same nested lists, tuples and dicts with what ``names`` has in the places of
+    variables."""
+    return mapped(lambda v: names.get(v, v) if isinstance(v, Var) else v, tree)
 
 
 def renamed(equation, names):
     """The equation with the variables (and constants) of ``names`` in their places."""
     if not any(v in names for v in uses(equation)):
         return equation
-    args, kwargs, bases = mapped(lambda v: names.get(v, v) if isinstance(v, Var) else v,
-                                 (equation.args, equation.kwargs, equation.bases))
+    args, kwargs, bases = replaced((equation.args, equation.kwargs, equation.bases), names)
     bases = tuple(v if isinstance(v, Var) else None for v in bases)
     return replace(equation, args=args, kwargs=kwargs, bases=bases)
 
@@ -73,8 +82,7 @@ def substituted(program, names):
     ends = {v: end(v) for v in names}
     return program.with_(
         equations=tuple(renamed(e, ends) for e in program.equations),
-        outputs=tuple((name, ends.get(v, v) if isinstance(v, Var) else v)
-                      for name, v in program.outputs))
+        outputs=replaced(program.outputs, ends))
 
 
 def contiguous(v):

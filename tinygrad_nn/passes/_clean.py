@@ -3,8 +3,8 @@
 import numpy as np
 
 from .._messages import name_of
-from .._program import substituted, uses
-from .._symbol import Var, mapped
+from .._program import replaced, substituted, uses, variables
+from .._symbol import Var
 
 SMALL = 64                      # elements of a constant that is compared by its content
 FOLDED = 1 << 18                # bytes of a constant that is worth keeping
@@ -34,8 +34,7 @@ def common_subexpressions(program):
     first, names, kept = {}, {}, []
     for e in program.equations:
         if not (e.effect or e.lazy or e.again):
-            key = (name_of(e.fn), e.fn, *(_key(mapped(lambda v: names.get(v, v) if isinstance(
-                v, Var) else v, tree)) for tree in (e.args, e.kwargs)))
+            key = (name_of(e.fn), e.fn, _key(replaced((e.args, e.kwargs), names)))
             if key in first:
                 names.update(zip(e.outs, first[key].outs, strict=True))
                 continue
@@ -61,19 +60,12 @@ def constants(program):
     """Equations of constants alone are computed now, unless the result is large."""
     names, kept = {}, []
     for e in program.equations:
-        args, kwargs = mapped(lambda v: names.get(v, v) if isinstance(v, Var) else v,
-                              (e.args, e.kwargs))
+        args, kwargs = replaced((e.args, e.kwargs), names)
         small = all(v.dtype.itemsize * v.size <= FOLDED for v in e.outs)
-        if small and not (e.effect or _holds_a_variable((args, kwargs))):
+        if small and not (e.effect or variables((args, kwargs))):
             with np.errstate(all="ignore"):
                 out = e.fn(*args, **kwargs)
             names.update(zip(e.outs, out if e.several else (out,), strict=True))
         else:
             kept.append(e)
     return substituted(program.with_(equations=tuple(kept)), names)
-
-
-def _holds_a_variable(tree):
-    found = []
-    mapped(lambda v: found.append(v) if isinstance(v, Var) else None, tree)
-    return bool(found)

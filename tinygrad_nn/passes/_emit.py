@@ -12,8 +12,8 @@ import numpy as np
 from .._core import astype, getitem
 from .._graph import finite, guarded
 from .._later import alone
-from .._program import uses
-from .._symbol import Var, mapped
+from .._program import replaced, uses, variables
+from .._symbol import Var
 from ._forms import OPERATORS, form_of
 from ._memory import extent, plan
 
@@ -101,7 +101,7 @@ class Writer:
         if value is None or type(value) in (bool, int, str) or (
                 type(value) is float and math.isfinite(value)):
             return repr(value)
-        if not _variables(value):
+        if not variables(value):
             return self.bind(value)
         if isinstance(value, dict):
             return "{" + ", ".join(f"{k!r}: {self.ref(v)}" for k, v in value.items()) + "}"
@@ -157,8 +157,7 @@ class Writer:
         arrays = uses(e)
         if not (all(e.bases) and all(v in self.static for v in arrays)):
             return False
-        args, kwargs = mapped(lambda v: self.static[v] if isinstance(v, Var) else v,
-                              (e.args, e.kwargs))
+        args, kwargs = replaced((e.args, e.kwargs), self.static)
         found = e.fn(*args, **kwargs)
         found = list(found) if e.several else [found]
         for v, base, array in zip(e.outs, e.bases, found, strict=True):
@@ -252,12 +251,6 @@ def _block(size):
     return memory[-memory.ctypes.data % LINE:][:max(size, 1)]
 
 
-def _variables(tree):
-    found = []
-    mapped(lambda v: found.append(v) if isinstance(v, Var) else None, tree)
-    return found
-
-
 def _is_primitive(fn):
     """Whether ``fn`` is one of this package, so that plain arrays may go straight into it."""
     return (isinstance(fn, types.FunctionType) and hasattr(fn, "__wrapped__")
@@ -274,12 +267,9 @@ def _mask_of(late, mask, inputs):
     """A function of ``inputs`` that runs the lazy equations of a mask."""
     def run(*values):
         known = dict(zip(inputs, values, strict=True))
-
-        def value(v):
-            return known[v] if isinstance(v, Var) else v
         for e in late:
-            args, kwargs = mapped(value, (e.args, e.kwargs))
+            args, kwargs = replaced((e.args, e.kwargs), known)
             out = e.fn(*args, **kwargs)
             known.update(zip(e.outs, out if e.several else (out,), strict=True))
-        return value(mask)
+        return replaced(mask, known)
     return run

@@ -15,8 +15,8 @@ import numpy as np
 
 from .._core import traced
 from .._errors import TinygradError
-from .._program import substituted, uses
-from .._symbol import Equation, Trace, Var, mapped
+from .._program import replaced, substituted, uses
+from .._symbol import Equation, Trace, Var
 from .._table import RULES, masked
 from ..kernels._blas import starts_threads
 from ..rules import _activations
@@ -65,8 +65,7 @@ def _traced(e, body):
     try:
         full = np.broadcast_shapes(*(v.shape for v in inputs))
         stand_ins = {v: trace.stand_in(_tiny(v)) for v in inputs}
-        args, kwargs = mapped(lambda v: stand_ins[v] if isinstance(v, Var) else v,
-                              (e.args, e.kwargs))
+        args, kwargs = replaced((e.args, e.kwargs), stand_ins)
         with np.errstate(all="ignore"):
             out = body(*args, **kwargs)
     except (ValueError, TypeError, TinygradError):
@@ -98,9 +97,7 @@ def _enlarged(step, full, real, place):
         pairs = zip(reversed(v.shape), reversed(full), strict=False)
         shape = tuple(n if small == 2 else small for small, n in pairs)[::-1]
         real[v] = Var(shape, v.dtype, _strides(shape, v))
-    def named(x):
-        return real[x] if isinstance(x, Var) else x
-    args, kwargs, outs, bases = mapped(named, (step.args, step.kwargs, step.outs, step.bases))
+    args, kwargs, outs, bases = replaced((step.args, step.kwargs, step.outs, step.bases), real)
     return replace(step, args=args, kwargs=kwargs, outs=outs, bases=bases, place=place)
 
 
