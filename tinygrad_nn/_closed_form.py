@@ -85,7 +85,7 @@ def closed_form(program, constant, steps):
         except Unfit:
             return None
         if not missing:
-            return rewriter.form(hoisted, known)
+            return rewriter.form(hoisted)
         numbers |= missing
 
 
@@ -144,9 +144,9 @@ class Rewriter:
         self.grams, self.starts = {}, {}
         for w, x in weights.items():
             path = self.names[w]
-            self.grams.setdefault(x, _array((x.shape[0],) * 2, w.dtype))
-            self.starts[path] = start = _array((x.shape[0], w.shape[0]), w.dtype)
-            rows = _array(start.shape, w.dtype)
+            self.grams.setdefault(x, Var.whole((x.shape[0],) * 2, w.dtype))
+            self.starts[path] = start = Var.whole((x.shape[0], w.shape[0]), w.dtype)
+            rows = Var.whole(start.shape, w.dtype)
             self.inputs[rows] = f"rows of {path}"
             coefficients = {}
             for other, y in weights.items():
@@ -168,7 +168,7 @@ class Rewriter:
                 self.equations.append(e)
         missing = set()
         for path, v in self.program.outputs:
-            if v in self.spans if isinstance(v, Var) else False:
+            if isinstance(v, Var) and v in self.spans:
                 missing |= self._left_in(path, self.spans[v])
             else:
                 self.outputs.append((path, v))
@@ -188,21 +188,17 @@ class Rewriter:
                 missing.add((basis, path))
         return missing
 
-    def form(self, hoisted, known):
-        """The result."""
+    def form(self, hoisted):
+        """The result; ``hoisted``: the equations that depend on constants alone."""
         names = dict(self.names)
         once, outputs = list(hoisted), []
         for k, (x, gram) in enumerate(self.grams.items()):
             names[gram] = "X X'" + f" {k}" * (k > 0)
-            turned = Var(x.shape[::-1], x.dtype, x.strides[::-1])
-            once += [Equation(np.transpose, (x,), {}, (turned,), (x,)),
-                     Equation(np.matmul, (x, turned), {}, (gram,))]
+            once += _times_turned(x, x, gram)
         for path, start in self.starts.items():
             w = next(v for v, name in self.names.items() if name == path)
             names[start] = f"X w' of {path}"
-            turned = Var(w.shape[::-1], w.dtype, w.strides[::-1])
-            once += [Equation(np.transpose, (w,), {}, (turned,), (w,)),
-                     Equation(np.matmul, (self.paths[path], turned), {}, (start,))]
+            once += _times_turned(self.paths[path], w, start)
         needed = {v for e in self.equations for v in uses(e)}
         for e in once:
             for v in e.outs:
@@ -330,9 +326,11 @@ def _is(number, n):
     return type(number) is int and number == n
 
 
-def _array(shape, dtype):
-    """A variable for a whole array."""
-    return Var(shape, dtype, (shape[1] * dtype.itemsize, dtype.itemsize))
+def _times_turned(x, w, out):
+    """The equations of ``out = x @ w'``."""
+    turned = w.turned
+    return [Equation(np.transpose, (w,), {}, (turned,), (w,)),
+            Equation(np.matmul, (x, turned), {}, (out,))]
 
 
 RULES = {np.negative: Rewriter._negative, np.multiply: Rewriter._scaled,

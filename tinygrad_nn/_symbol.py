@@ -11,7 +11,6 @@ plain arrays would have run. Only a mask of structural zeros (`_graph`) is recor
 """
 
 import math
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from ._core import Box, getitem, highest, traced
 from ._errors import DetachError, GraphError
 from ._graph import guarded
 from ._messages import explain, name_of, no_out
-from ._modes import modes, recording
+from ._modes import caller, modes, recording
 from ._table import RULES
 from .rules import _order
 
@@ -55,6 +54,17 @@ class Var:
             return Var()
         strides = value.strides if isinstance(value, np.ndarray) else None
         return Var(value.shape, value.dtype, strides)
+
+    @staticmethod
+    def whole(shape, dtype):
+        """A variable for an array whose last axis is innermost."""
+        steps = (math.prod(shape[i + 1:]) for i in range(len(shape)))
+        return Var(shape, dtype, tuple(dtype.itemsize * n for n in steps))
+
+    @property
+    def turned(self):
+        """A variable for the array with its axes in reverse order, a view of this one."""
+        return Var(self.shape[::-1], self.dtype, self.strides[::-1])
 
     @property
     def size(self):
@@ -127,7 +137,7 @@ class Trace:
         again = any(type(entry.block) is recording for entry in modes())
         args, kwargs = mapped(variable, (args, kwargs))
         self.equations.append(Equation(fn, args, kwargs, tuple(outs), tuple(bases), several,
-                                       _place(), effect, self.lazy, again))
+                                       caller(), effect, self.lazy, again))
 
 
 def _array(fn, value):
@@ -195,16 +205,6 @@ def mapped(f, tree):
         items = [mapped(f, v) for v in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
     return f(tree)
-
-
-def _place():
-    """File and line of the first frame outside this package and NumPy."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").startswith(("tinygrad_nn", "numpy.")):
-        if frame.f_back is None:
-            return ""
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 
 
 # ---------------------------------------------------------------- the box

@@ -142,13 +142,9 @@ def _dense(e):
     x, w = e.args
     if not isinstance(w, Var) or len(x.shape) != 2:
         return None
-    if product.pays(x, _turned(w)) or starts_threads(x, _turned(w)):
+    if product.pays(x, w.turned) or starts_threads(x, w.turned):
         return None
     return _as_matmul(e)
-
-
-def _turned(w):
-    return Var(w.shape[::-1], w.dtype, w.strides[::-1])
 
 
 def multiplied(program):
@@ -163,7 +159,7 @@ def multiplied(program):
 
 def _as_matmul(e):
     x, w = e.args
-    turned = _turned(w)
+    turned = w.turned
     return [Equation(np.transpose, (w,), {}, (turned,), (w,), place=e.place),
             replace(e, fn=np.matmul, args=(x, turned), kwargs={})], e.outs
 

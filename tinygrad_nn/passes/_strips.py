@@ -6,7 +6,7 @@ ms whole, 17 in strips, 9.7 on two threads, Adam on 66 M parameters 230, 87 and 
 for less than a million elements.
 """
 
-import math
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,6 @@ from ..kernels._threads import count
 STRIP = 1 << 17                 # elements
 PARALLEL = 1 << 20              # elements from which on more threads are worth it
 MOST = 8                        # threads
-_pool = []
 
 
 class Strips:
@@ -82,7 +81,7 @@ def _of_rows(fused, rows):
             return v
         if v not in new:
             shape = (rows,) if fused.flat else (rows, *v.shape[1:])
-            new[v] = Var(shape, v.dtype, _strides(shape, v.dtype)) if is_cut(fused, v) else v
+            new[v] = Var.whole(shape, v.dtype) if is_cut(fused, v) else v
         return new[v]
     equations = [type(e)(e.fn, *mapped(small, (e.args, e.kwargs, e.outs))) for e in
                  program.equations]
@@ -90,16 +89,11 @@ def _of_rows(fused, rows):
                    tuple((name, small(v)) for name, v in program.outputs))
 
 
-def _strides(shape, dtype):
-    return tuple(dtype.itemsize * math.prod(shape[i + 1:]) for i in range(len(shape)))
-
-
+@functools.cache
 def pool():
-    """The threads, made when first needed."""
-    if not _pool:
-        _pool.append(ThreadPoolExecutor(min(MOST, count()), "tinygrad_nn strips"))
-    return _pool[0]
+    """The threads."""
+    return ThreadPoolExecutor(min(MOST, count()), "tinygrad_nn strips")
 
 
 if hasattr(os, "register_at_fork"):                     # a child process has none of them
-    os.register_at_fork(after_in_child=_pool.clear)
+    os.register_at_fork(after_in_child=pool.cache_clear)
