@@ -13,6 +13,8 @@ from ._vectors import DOUBLE, FLOAT, Value, maximum, minimum
 FULL, ROW, COLUMN, CYCLE, SCALAR = "full", "row", "column", "cycle", "scalar"
 POINTER = ir.PointerType()
 SPAN = 1024                     # numbers that a sum adds up before it goes on in float64
+JOINS = {  # what joins two numbers in a reduction, and what it begins with
+    "sum": (lambda x, y: x + y, 0.0), "max": (maximum, -math.inf), "min": (minimum, math.inf)}
 
 
 class Table:
@@ -164,8 +166,7 @@ class Table:
     def _sum(self, s):
         """(join, cell of a vector, cell of the total so far) of a reduction over the columns;
         the total of a sum is kept in float64."""
-        join = {"sum": lambda x, y: x + y, "max": maximum, "min": minimum}[s.reduces]
-        start = {"sum": 0.0, "max": -math.inf, "min": math.inf}[s.reduces]
+        join, start = JOINS[s.reduces]
         element = DOUBLE.type if s.reduces == "sum" else s.kind.type
         vector = ir.VectorType(s.kind.type, self.lanes)
         cell, total = self._cell(vector), self._cell(element)
@@ -184,15 +185,15 @@ class Table:
                            for half in halves(b, x.ir, x.lanes)))
             before = b.load(total, typ=total.allocated_type)
             if s.reduces == "sum":
-                start, number = 0.0, b.extract_element(x.ir, SMALL(0))
+                number = b.extract_element(x.ir, SMALL(0))
                 number = b.fpext(number, DOUBLE.type) if s.kind is FLOAT else number
                 b.store(b.fadd(before, number, flags=CONTRACT), total)
             else:
-                start = -math.inf if s.reduces == "max" else math.inf
                 one = Value(b, b.insert_element(ir.Constant(x.ir.type, ir.Undefined), before,
                                                 SMALL(0)), s.kind, 1)
                 b.store(b.extract_element(join(one, x).ir, SMALL(0)), total)
-            b.store(ir.Constant(cell.allocated_type, [start] * self.lanes), cell)
+            start = ir.Constant(cell.allocated_type, [JOINS[s.reduces][1]] * self.lanes)
+            b.store(start, cell)
 
     def _cell(self, kind):
         """Memory of one value, which becomes a register."""

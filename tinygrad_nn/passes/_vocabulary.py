@@ -11,14 +11,13 @@ import numpy as np
 from .._core import astype
 from .._table import masked
 from ..kernels import _vectors as v
+from ..kernels._tables import JOINS
 from ..rules import _erf
 from ..rules._activations import minus_top
 from ._expand import share
 
 KINDS = {np.dtype(np.float32): v.FLOAT, np.dtype(np.float64): v.DOUBLE, np.dtype(bool): None}
-NUMBERS = (bool, int, float, np.generic)
 REDUCTIONS = {np.add.reduce: "sum", np.maximum.reduce: "max", np.minimum.reduce: "min"}
-NEUTRAL = {"sum": 0.0, "max": -math.inf, "min": math.inf}
 ARITHMETIC = {  # (function, cost): arguments and result of one kind
     np.add: (lambda x, y: x + y, 1), np.subtract: (lambda x, y: x - y, 1),
     np.multiply: (lambda x, y: x * y, 1), np.divide: (lambda x, y: x / y, 5),
@@ -97,10 +96,10 @@ def _all(args, kind):
 
 def _reduction(e):
     (x,), how = e.args, REDUCTIONS[e.fn]
-    kind = KINDS[e.outs[0].dtype]
+    kind, neutral = KINDS[e.outs[0].dtype], JOINS[how][1]
     known = e.kwargs.keys() <= {"axis", "keepdims", "initial"}
     if not known or kind is None or KINDS.get(getattr(x, "dtype", None)) is not kind or (
-            e.kwargs.get("initial", NEUTRAL[how]) != NEUTRAL[how]):
+            e.kwargs.get("initial", neutral) != neutral):
         return None
     return None, [(x, kind)], kind, 2, how
 

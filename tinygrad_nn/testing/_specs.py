@@ -27,7 +27,6 @@ BROADCAST = "broadcast"
 ANY = [((),), ((0,),), ((1,),), ((3,),), ((2, 3),), ((2, 1, 2),), ((2, 0),)]
 FILLED = [s for s in ANY if 0 not in s[0]]
 AXES = [((3,),), ((2, 3),), ((2, 1, 2),)]
-MATRIX = [((2, 3),), ((3, 3),), ((3, 1),)]
 
 
 @dataclass(eq=False)
