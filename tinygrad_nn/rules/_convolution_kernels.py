@@ -88,13 +88,13 @@ class Blocks:
             np.copyto(patch, pixels)
 
 
-def _multiplications(y, w):
+def multiplications(y, w):
     """Of results (or gradients) and of kernels of these shapes."""
     return y[0] * y[2] * y[3] * math.prod(w)
 
 
 def _of_conv2d(x, w, bias, stride, padding, dilation, groups):
-    return _multiplications(x.shape, w.shape) // math.prod(stride)
+    return multiplications(x.shape, w.shape) // math.prod(stride)
 
 
 @also_compiled("_convolution", _of_conv2d)
@@ -117,7 +117,7 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, out=None):
     return y
 
 
-@also_compiled("_convolution", lambda g, x, shape, *how: _multiplications(g.shape, shape))
+@also_compiled("_convolution", lambda g, x, shape, *how: multiplications(g.shape, shape))
 def conv2d_dw(g, x, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the weights, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, x)
@@ -135,7 +135,7 @@ def conv2d_dw(g, x, shape, stride, padding, dilation, groups, out=None):
     return result
 
 
-@also_compiled("_convolution", lambda g, w, *how: _multiplications(g.shape, w.shape))
+@also_compiled("_convolution", lambda g, w, *how: multiplications(g.shape, w.shape))
 def conv2d_dx(g, w, shape, stride, padding, dilation, groups, out=None):
     """The gradient by the images, of this ``shape``, from the gradient ``g`` of the result."""
     dtype = np.result_type(g, w)

@@ -29,12 +29,8 @@ NO_PADDING = ((0, 0), (0, 0))
 
 # ---------------------------------------------------------------- arrays in, arrays out
 
-def _work(y, w):
-    return y[0] * y[2] * y[3] * math.prod(w)
-
-
 @also_compiled("_convolution", lambda x, w, bias, stride, *how:
-               _work(x.shape, w.shape) // math.prod(stride))
+               convolution.multiplications(x.shape, w.shape) // math.prod(stride))
 def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, window, out=None):
     """(the largest of each window of max(convolution, 0), its cell, or that after the last)."""
     z = np.maximum(convolution.conv2d(x, w, bias, stride, padding, dilation, groups), 0)
@@ -47,7 +43,7 @@ def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, window, out=Non
 
 
 @also_compiled("_convolution", lambda g, cells, w, *how:
-               _work(g.shape, w.shape) * math.prod(how[-1]))
+               convolution.multiplications(g.shape, w.shape) * math.prod(how[-1]))
 def conv2d_pooled_dx(g, cells, w, shape, stride, padding, dilation, groups, window,
                      out=None):
     """The gradient by the images, of this ``shape``, from that of the pooled result."""
@@ -56,7 +52,7 @@ def conv2d_pooled_dx(g, cells, w, shape, stride, padding, dilation, groups, wind
 
 
 @also_compiled("_convolution", lambda g, cells, x, shape, *how:
-               _work(g.shape, shape) * math.prod(how[-1]))
+               convolution.multiplications(g.shape, shape) * math.prod(how[-1]))
 def conv2d_pooled_dw(g, cells, x, shape, stride, padding, dilation, groups, window,
                      out=None):
     """The gradient by the weights, of this ``shape``, from that of the pooled result."""
