@@ -34,11 +34,11 @@ class Unfit(Exception):
 @dataclass(frozen=True)
 class Span:
     """``sum(numbers[w] * (w at the start)) + rows' X`` over weights w, by path; or with
-    ``turned`` the transpose of that. Numbers are 0, 1 or scalar variables; rows may be None."""
+    ``turned`` the transpose of that. Numbers are constants or scalar variables."""
 
     x: Var
     numbers: dict
-    rows: Var | None
+    rows: Var
     turned: bool = False
 
 
@@ -176,7 +176,7 @@ class Rewriter:
 
     def _left_in(self, path, span):
         """Note the span that a step leaves at a path."""
-        if path.startswith("return ") or span.rows is None or span.turned:
+        if path.startswith("return ") or span.turned:
             raise Unfit
         self.paths[path] = span.x
         self.outputs.append((f"next rows of {path}", span.rows))
@@ -249,14 +249,14 @@ class Rewriter:
         x, s, out = e.args[0], self._span(e.args[1]), e.outs[0]
         if x is not s.x or not s.turned:
             raise Unfit
-        total = s.rows and self._make(np.matmul, self.grams[x], s.rows, like=out)
+        total = self._make(np.matmul, self.grams[x], s.rows, like=out)
         for basis, number in s.numbers.items():
             part = self.starts[basis]
             if _is(number, 0):
                 continue
             if not _is(number, 1):
                 part = self._make(np.multiply, number, part, like=out)
-            total = part if total is None else self._make(np.add, part, total, like=out)
+            total = self._make(np.add, part, total, like=out)
         last = self.equations.pop()
         self.equations.append(Equation(last.fn, last.args, {}, (out,)))
 
@@ -264,7 +264,7 @@ class Rewriter:
         """The gradient is finite where its rows are, X being finite; the mask is all or
         nothing."""
         s, mask = self._span(e.args[0]), self.makers.get(e.args[1])
-        if mask is None or mask.fn is not np.broadcast_to or s.rows is None or s.numbers:
+        if mask is None or mask.fn is not np.broadcast_to or s.numbers:
             raise Unfit
         like = Var(s.rows.shape, np.dtype(bool), (0, 0))
         everywhere = self._make(np.broadcast_to, mask.args[0], like.shape, like=like, lazy=True)
@@ -278,7 +278,7 @@ class Rewriter:
         s = self._span(a)
         if np.shape(k) if not isinstance(k, Var) else k.shape or k in self.spans:
             raise Unfit
-        rows = s.rows and self._make(e.fn, s.rows, k, like=s.rows)
+        rows = self._make(e.fn, s.rows, k, like=s.rows)
         numbers = {basis: number if _is(number, 0) else self._of_numbers(e, e.fn, number, k)
                    for basis, number in s.numbers.items()}
         return Span(s.x, numbers, rows, s.turned)
@@ -288,7 +288,7 @@ class Rewriter:
         numbers = {basis: number if _is(number, 0) else
                    self._of_numbers(e, np.multiply, number, -1)
                    for basis, number in s.numbers.items()}
-        rows = s.rows and self._make(np.negative, s.rows, like=s.rows)
+        rows = self._make(np.negative, s.rows, like=s.rows)
         return Span(s.x, numbers, rows, s.turned)
 
     def _sum(self, e):
@@ -297,13 +297,7 @@ class Rewriter:
             raise Unfit
         numbers = {basis: self._of_sum(e, a.numbers.get(basis, 0), b.numbers.get(basis, 0))
                    for basis in {**a.numbers, **b.numbers}}
-        if a.rows is not None and b.rows is not None:
-            rows = self._make(e.fn, a.rows, b.rows, like=a.rows)
-        elif b.rows is None or e.fn is np.add:
-            rows = a.rows if b.rows is None else b.rows
-        else:
-            rows = self._make(np.negative, b.rows, like=b.rows)
-        return Span(a.x, numbers, rows, a.turned)
+        return Span(a.x, numbers, self._make(e.fn, a.rows, b.rows, like=a.rows), a.turned)
 
     def _of_sum(self, e, a, b):
         if _is(b, 0) or (_is(a, 0) and e.fn is np.add):
