@@ -14,7 +14,7 @@ used for is little: products with X, sums, products with numbers. Anything else,
 Adam or a norm, and there is no closed form.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -284,12 +284,7 @@ class Rewriter:
         return Span(s.x, numbers, rows, s.turned)
 
     def _negative(self, e):
-        s = self._span(e.args[0])
-        numbers = {basis: number if _is(number, 0) else
-                   self._of_numbers(e, np.multiply, number, -1)
-                   for basis, number in s.numbers.items()}
-        rows = self._make(np.negative, s.rows, like=s.rows)
-        return Span(s.x, numbers, rows, s.turned)
+        return self._scaled(replace(e, fn=np.multiply, args=(*e.args, -1)))
 
     def _sum(self, e):
         a, b = map(self._span, e.args)
@@ -300,10 +295,10 @@ class Rewriter:
         return Span(a.x, numbers, self._make(e.fn, a.rows, b.rows, like=a.rows), a.turned)
 
     def _of_sum(self, e, a, b):
-        if _is(b, 0) or (_is(a, 0) and e.fn is np.add):
-            return a if _is(b, 0) else b
+        if _is(b, 0):
+            return a
         if _is(a, 0):
-            return self._of_numbers(e, np.multiply, b, -1)
+            return b if e.fn is np.add else self._of_numbers(e, np.multiply, b, -1)
         return self._of_numbers(e, e.fn, a, b)
 
     def _of_numbers(self, e, fn, a, b):

@@ -22,8 +22,7 @@ class Table:
 
     def __init__(self, chain, function):
         self.chain, self.lanes = chain, chain.lanes
-        self.entry = function.append_basic_block()
-        self.b = ir.IRBuilder(self.entry)
+        self.b = ir.IRBuilder(function.append_basic_block())
         *given, self.scratch, self.start, self.stop = function.args
         n = len(chain.inputs)
         self.inputs = [a if o.form != SCALAR else self._spread(a, o.kind)
@@ -197,9 +196,7 @@ class Table:
 
     def _cell(self, kind):
         """Memory of one value, which becomes a register."""
-        with self.b.goto_block(self.entry):
-            if self.entry.instructions:
-                self.b.position_before(self.entry.instructions[0])
+        with self.b.goto_entry_block():
             return self.b.alloca(kind)
 
     # ------------------------------------------------------------ values

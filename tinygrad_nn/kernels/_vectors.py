@@ -85,9 +85,6 @@ class Value:
     def __truediv__(self, x):
         return self.like(self.b.fdiv(self.ir, self.number(x).ir))
 
-    def __radd__(self, x):
-        return self.number(x) + self
-
     def __rsub__(self, x):
         return self.number(x) - self
 
