@@ -21,7 +21,7 @@
 
 A function of `tinygrad_nn.rules` that has a form here says so with `also_compiled`. Without
 numba its own NumPy code runs, and the results are the same up to rounding. What numba makes of
-the loops is kept on disk; `_numba` says where.
+the loops, and `_chains`, is kept on disk; `_numba` and `_llvm` say where.
 
 Which form runs depends on shapes and dtypes alone, never on what ran before, so that a
 computation gives the same bits each time.
