@@ -25,7 +25,7 @@ LINKS = 16                      # sets of objects that a compiled function keeps
 MANY = 20                       # recordings without a compiled call between, before it warns
 
 
-class Program:
+class Stages:
     """What `compile` made of a function, to be printed: as recorded, and after each pass.
 
     ``program[name]`` is one of its ``stages``, "recorded" or that after the pass of the name;
@@ -131,7 +131,7 @@ class Compiled:
         link = Link(spec, reach, mode)
         del reach                               # it holds the arrays, which are in use then
         self._links = [link, *self._links[:LINKS - 1]]
-        self._program = Program(self._stages[key], spec.plan)
+        self._program = Stages(self._stages[key], spec.plan)
         return link.run(args, kwargs)
 
     def _found(self, args, kwargs):
@@ -141,7 +141,7 @@ class Compiled:
         return (self._specs[key], reach, self._stages[key]) if key in self._specs else None
 
     def _show(self, stages):
-        self._program = Program(stages)
+        self._program = Stages(stages)
 
     def _record(self, reach, key):
         recording = Recording(self._function, reach)
@@ -150,13 +150,13 @@ class Compiled:
             self._recordings[key] = recording
             if len(self._recordings) > MANY:
                 del self._recordings[next(iter(self._recordings))]
-            self._program = Program({"recorded": recording.program})
+            self._program = Stages({"recorded": recording.program})
         else:
             compare(before, recording)
             self._stages[key] = stages = optimised(recording.program, self._passes)
             self._specs[key] = spec = Spec(stages["fuse"], recording.program.inputs,
                                            recording.template, recording.settings)
-            self._program = Program(stages, spec.plan)
+            self._program = Stages(stages, spec.plan)
         result, recording.result = recording.result, None
         self._in_a_row += 1
         if self._in_a_row == MANY:
