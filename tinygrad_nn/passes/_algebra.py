@@ -155,7 +155,7 @@ def _transpose(e, makers):
     return None
 
 
-def _is_true(e, makers):
+def _not_equal(e, makers):
     """What is not False."""
     a, b = e.args
     return a if isinstance(a, Var) and a.dtype == bool and _number(b) in (0, False) else None
@@ -172,7 +172,7 @@ def _guarded(e, makers):
 
 # np.copy is not among them: what is returned must not be the caller's own array.
 RULES = {np.multiply: _times, np.divide: _over, np.add: _plus, np.subtract: _minus,
-         np.not_equal: _is_true, guarded: _guarded, np.negative: _negative, np.where: _where,
+         np.not_equal: _not_equal, guarded: _guarded, np.negative: _negative, np.where: _where,
          np.clip: _clip, np.transpose: _transpose, np.swapaxes: _transpose, **dict.fromkeys(
              (astype, stop_gradient, np.positive, np.reshape, np.broadcast_to, np.squeeze),
              _same)}
