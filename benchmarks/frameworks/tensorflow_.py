@@ -37,8 +37,12 @@ def mlp(p):
             for w, b in layers[:-1]:
                 a = tf.nn.relu(tf.matmul(a, w, transpose_b=True) + b)
             w, b = layers[-1]
-            q = tf.sigmoid(tf.matmul(a, w, transpose_b=True) + b)
-            loss = -tf.reduce_mean(y * tf.math.log(q) + (1 - y) * tf.math.log1p(-q))
+            z = tf.matmul(a, w, transpose_b=True) + b
+            if p.hinge:
+                loss = tf.reduce_mean(tf.nn.relu(1 - y * z))
+            else:
+                q = tf.sigmoid(z)
+                loss = -tf.reduce_mean(y * tf.math.log(q) + (1 - y) * tf.math.log1p(-q))
         for v, g in zip(parameters, tape.gradient(loss, parameters), strict=True):
             v.assign_sub(p.rate * g)
         return loss

@@ -24,7 +24,7 @@ def totals(program):
             kept.append(e)
         elif e.args[0] in computed and _whole(e):
             x = e.args[0]
-            rows = Var(x.shape[:1], x.dtype, (x.dtype.itemsize,))
+            rows = Var.whole(x.shape[:1], x.dtype)
             kept += [replace(e, kwargs={"axis": tuple(range(1, len(x.shape)))}, outs=(rows,)),
                      replace(e, args=(rows,), kwargs={"axis": None})]
         else:
