@@ -278,8 +278,8 @@ def test_print_shows_every_pass():
     parts = str(step.program).split("\n\n")
     assert [part.split(":")[0] for part in parts] == [
         "== recorded", "== dead code", "== expand", "== algebra", "== constants",
-        "== common subexpressions", "== dead code again", "== postpone", "== chains",
-        "== fuse", "== memory"]
+        "== common subexpressions", "== dead code again", "== postpone", "== products",
+        "== chains", "== fuse", "== memory"]
     assert parts[0] == """\
 == recorded: 8 equations
 inputs

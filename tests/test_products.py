@@ -201,6 +201,30 @@ def test_a_program_shows_what_runs_where():
     assert program(20).count("= dense(") == 0
 
 
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_written_as_such_run_as_those_of_layers(dtype):
+    """By tiles, by BLAS on our threads, as they are; and as they are where each bit counts."""
+    rng = np.random.default_rng(0)
+    for rows, wide, how in ((30, 2000, "product("), (300, 2000, "product("),
+                            (30, 20, "np.matmul(")):
+        w = Tensor(rng.standard_normal((wide, 300)).astype(dtype))
+
+        def f(x, w=w):
+            y = x @ w
+            np.sum(y * y).backward()
+            g, w.grad = w.grad, None
+            return y, g
+        x = rng.standard_normal((rows, wide)).astype(dtype)
+        exact, quick = Compiled(f, exact=True), tn.compile(f)
+        for _ in range(3):
+            want, got = exact(x), quick(x)
+        close(got[0].data, x, w.data)
+        close(got[1], x.T, 2 * want[0].data)
+        assert str(quick.program["fuse"]).count(how) == 2
+        assert str(exact.program["fuse"]).count("np.matmul(") == 2
+
+
 def test_a_network_is_pytorchs():
     torch = pytest.importorskip("torch")
     model, step, x, t = steps(np.float64)

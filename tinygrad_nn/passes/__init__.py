@@ -10,10 +10,11 @@ from ._clean import common_subexpressions, constants, dead_code
 from ._expand import expand, multiplied  # noqa: F401
 from ._fuse import fuse
 from ._postpone import postpone
+from ._products import products
 
 PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
-          postpone, chains, fuse)
-EXACT = tuple(p for p in PASSES if p is not chains)     # those that keep every bit
+          postpone, products, chains, fuse)
+EXACT = tuple(p for p in PASSES if p not in (products, chains))     # they keep every bit
 
 
 def optimised(program, passes=PASSES):

@@ -71,6 +71,9 @@ def product(a, b, out=None):
     return matmul(a, b, out)
 
 
+product.into, product.safe = lambda out, a, b: product(a, b, out=out), True
+
+
 @primitive
 def dense(x, w):
     """``x @ w.T``: (…, in) by (out, in) to (…, out), the product of a linear layer.
