@@ -8,8 +8,8 @@ parts that depend on its shape alone. How many threads OpenBLAS would use stays 
 choice: with ``OPENBLAS_NUM_THREADS`` or a limit of threadpoolctl's no more than that take part.
 
 With another process on one of two processors a network of 512 x 512 layers takes half the time
-of OpenBLAS' own threads, and its slowest steps a third; alone it takes 1.2 times as long, since
-threads that do not spin have to be woken.
+of OpenBLAS' own threads, and its slowest steps a third; alone it takes 1.2 to 1.3 times as long
+on a batch of 128, since threads that do not spin have to be called, and 1.0 on one of 512.
 
 Nothing is changed where OpenBLAS would not start a thread, where it uses OpenMP's (then each
 thread has a limit of its own), for any other BLAS, and without numba: then hardly anything runs
