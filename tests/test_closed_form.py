@@ -190,6 +190,20 @@ def test_a_loop_may_be_left_and_taken_up_again():
     assert one.is_closed and not OWNERS
 
 
+def test_two_loops_take_turns():
+    one, two, turns = Run(settings={"momentum": 0.9}), Run(settings={"momentum": 0.9}), []
+    for run, closed in ((one, True), (two, False)):
+        loops = [iter(run.step.repeat(60, run.x, run.y, closed_form=closed)) for _ in range(2)]
+        for turn in (*[0] * 10, *[1] * 10, *[0] * 4):
+            run.losses.append(next(loops[turn]).item())
+            turns.append(run.is_closed)
+        loops[0].close()
+        run.losses.append(run.step(run.x, run.y).item())
+        loops[1].close()
+    one.agrees(two)
+    assert any(turns) and not OWNERS
+
+
 def test_a_step_that_raises_leaves_the_state_of_the_last():
     one, two = Run(), Run()
     for run, closed in ((one, True), (two, False)):

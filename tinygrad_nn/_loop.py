@@ -128,7 +128,7 @@ class Closed:
         what the function does."""
         same = all(place.get() is a and stamp(a) == mark for place, a, mark in self.constant)
         for path, place in self.places.items():
-            if same and not _is_away(place):
+            if same and not self._is_away(place):
                 array, mark = self.shown[path]
                 value = place.get()
                 same = value is array and (array is None or stamp(array) == mark)
@@ -144,19 +144,19 @@ class Closed:
                           if name.startswith("next "))
         for path, place in self.places.items():
             if isinstance(place.holder, Tensor):
-                if not _is_away(place):
+                if not self._is_away(place):
                     delattr(place.holder, place.key)
                 OWNERS[id(place.holder)] = self.together
                 CLASS.__set__(place.holder, Away)
                 place.holder.version += 1
-            elif not _is_away(place):
+            elif not self._is_away(place):
                 place.set(Late(self, place, self.starts[path]))
         return self.link.result(self.args, self.kwargs, out)
 
     def together(self):
         """Put the arrays together, in their places."""
         for path, place in self.places.items():
-            if _is_away(place):
+            if self._is_away(place):
                 value = self.form.together(path, self.known, self.starts)
                 place.set(value)
                 self.shown[path] = value, stamp(value)
@@ -164,22 +164,25 @@ class Closed:
 
     def end(self):
         """Leave everything as it would be without a closed form."""
-        if any(map(_is_away, self.places.values())):
+        if any(map(self._is_away, self.places.values())):
             self.together()
         for place in self.places.values():
-            if OWNERS.pop(id(place.holder), None):
+            if OWNERS.get(id(place.holder)) == self.together:
+                del OWNERS[id(place.holder)]
                 CLASS.__set__(place.holder, Tensor)
 
-
-def _is_away(place):
-    """Whether a place does not hold its array now."""
-    if not isinstance(place.holder, Tensor):
-        return isinstance(place.get(), Late)
-    try:
-        object.__getattribute__(place.holder, place.key)
-    except AttributeError:
-        return True
-    return False
+    def _is_away(self, place):
+        """Whether a place lacks its array because this loop, and no other, keeps it."""
+        if not isinstance(place.holder, Tensor):
+            value = place.get()
+            return isinstance(value, Late) and value.owner is self
+        if OWNERS.get(id(place.holder)) != self.together:
+            return False
+        try:
+            object.__getattribute__(place.holder, place.key)
+        except AttributeError:
+            return True
+        return False
 
 
 def _start(name, v):
