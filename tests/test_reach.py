@@ -185,6 +185,12 @@ def test_a_branch_on_a_named_member_of_an_enumeration():
         compiled(np.ones((1, 1)))
 
 
+def test_code_that_is_gone_is_not_taken_for_what_comes_after_it():
+    f = tn.compile(lambda scale, x: scale(x))
+    for k in range(12):                     # each time new code, perhaps where the last one lay
+        same(f(eval(f"lambda x: x * {k // 3}"), np.ones(3)), np.full(3, float(k // 3)))
+
+
 def test_what_a_log_holds_is_not_looked_at():
     s = Hidden(np.ones(3))
     f = tn.compile(lambda x: s @ x)

@@ -18,6 +18,7 @@ from collections import deque
 
 import numpy as np
 
+from ._core import Box
 from ._symbol import Draws, Symbol
 from ._tensor import Tensor
 
@@ -118,7 +119,7 @@ class Reach:
 
     ``slots``: {path: place} of arrays and Generators; ``blank``: the same of gradients that are
     None; ``constants``: {path: (place, value)} of what could be assigned to; ``computed``:
-    {path: Tensor} of Tensors with a graph; ``env``: the objects that `checks` and the sources
+    {path: box} of boxes with a graph; ``env``: the objects that `checks` and the sources
     of places name; ``names_of``: {id: source} of objects and containers; ``names``: the
     attribute names in all code that was seen, which a later look at the same function starts
     from.
@@ -221,8 +222,8 @@ class Reach:
         name = self.bind(value)
         if isinstance(value, Tensor) and value.level == 0 and value.node is None:
             self._tensor(path, value, name)
-        elif isinstance(value, Tensor):
-            self.tokens.append(id(value))
+        elif isinstance(value, Box):
+            self.tokens.append(_one(value))
             self.computed[path] = value
         elif isinstance(value, CONTAINERS):
             self._container(path, value, name)
@@ -237,7 +238,7 @@ class Reach:
         elif isinstance(value, (types.ModuleType, type)):
             users = _users(value.__name__ if isinstance(value, types.ModuleType)
                            else value.__module__)
-            self.tokens.append(id(value))
+            self.tokens.append(_one(value))
             for key in sorted(self.names & vars(value).keys()) if users else ():
                 self._class_attribute(f"{path}.{key}", value, key, vars(value)[key])
         elif hasattr(type(value), "state_dict"):
@@ -246,13 +247,13 @@ class Reach:
         elif callable(getattr(value, "__wrapped__", None)) and hasattr(value, "__dict__"):
             self._fixed(path, value, {"": "__wrapped__"}, root)
         elif isinstance(value, enum.Enum):
-            self.tokens.append(id(value))
+            self.tokens.append(_one(value))
         elif isinstance(value, (set, frozenset)):
             self.tokens.append(frozenset(value))
             self.checks.append(f"{name} == {self.bind(frozenset(value))}")
         else:
             if not _users(type(value).__module__):          # of these we know nothing
-                self.tokens.append(id(value))
+                self.tokens.append(_one(value))
             self._attributes(path, value, name)
 
     def _tensor(self, path, t, name):
@@ -281,7 +282,7 @@ class Reach:
         """Those of a dict, or some of them."""
         for key in [k for k in value if k in keys]:
             simple = isinstance(key, (str, int))
-            self.tokens.append(key if simple else id(key))
+            self.tokens.append(key if simple else _one(key))
             self._visit(label(key), value[key], Item(
                 value, key, f"{source}[{key!r}]" if simple else f"{source}[{self.bind(key)}]"))
 
@@ -308,7 +309,7 @@ class Reach:
     def _instance(self, path, value, keys):
         """An object's attributes in ``keys``, and what its class has of those that the code
         names."""
-        self.tokens.append(id(type(value)))
+        self.tokens.append(_one(type(value)))
         attributes, dot = getattr(value, "__dict__", {}), f"{path}." if path else ""
         self._undo_container(attributes)                    # may be empty: new ones go again
         if attributes:
@@ -337,7 +338,7 @@ class Reach:
             self._visit(path + label, getattr(value, key), place, root)
 
     def _function(self, path, f, name, root):
-        self.tokens.append(id(f.__code__))
+        self.tokens.append(_one(f.__code__))
         for i, (label, cell) in enumerate(zip(f.__code__.co_freevars, f.__closure__ or (),
                                               strict=True)):
             try:
@@ -377,6 +378,12 @@ def _names(code):
     """The names of globals and attributes in the code of a function and of those within."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
     return frozenset(code.co_names).union(*map(_names, inner))
+
+
+def _one(value):
+    """A token for this very object, which it keeps, so that its id cannot become another's:
+    methods are equal where their objects are the same one."""
+    return types.MethodType(id, value)
 
 
 def _users(module):
