@@ -181,3 +181,18 @@ def test_a_large_gradient_without_a_living_element_is_zero():
         compiled = agree(tn.grad(f), (w, np.full(600, -np.inf)), (w, np.zeros(600)))
     assert "if not" in next(iter(compiled._specs.values())).source
     assert not compiled(w, np.full(600, -np.inf)).any()
+
+
+@pytest.mark.parametrize("transform", [
+    tn.grad, lambda f: lambda x: tn.jvp(f, (x,), (np.ones(3),))[1]])
+def test_a_transforms_variable_in_a_closure(transform):
+    """It runs as it is then, as with such a variable among its arguments."""
+    held = [None]
+    product = tn.compile(lambda x: np.sum(held[0] * held[0] * x))
+
+    def f(w):
+        held[0] = w
+        return sum(product(np.full(3, float(k))) for k in range(4))
+    for k in range(4):
+        same(transform(f)(np.full(3, float(k))),
+             transform(lambda w: np.sum(w * w * 6.0))(np.full(3, float(k))))

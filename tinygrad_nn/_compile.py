@@ -123,6 +123,8 @@ class Compiled:
             return self._function(*args, **kwargs)
         reach = Reach(self._function, args, kwargs, self._names)
         self._names = reach.names
+        if any(box.level for box in reach.computed.values()):       # a transform's variable
+            return self._function(*args, **kwargs)
         key = (mode, *reach.tokens)
         spec = self._specs.get(key)
         if spec is None:
