@@ -227,6 +227,11 @@ REFUSED = {
 }
 
 
+def test_backward_of_what_depends_on_no_tensor_says_so():
+    with pytest.raises(tn.GraphError, match="depends on no Tensor: is all of the model frozen"):
+        traced(lambda x: np.sum(x).backward(), X)
+
+
 @pytest.mark.parametrize(("message", "f"), [
     (message, f) for message, fs in REFUSED.items() for f in fs])
 def test_what_cannot_be_recorded_raises_at_its_line(message, f):

@@ -294,7 +294,12 @@ class Symbol(Box):
         raise DetachError(
             "NumPy asked for a plain array of a value in a compiled function, which would "
             "freeze it: np.asarray is not needed, it is an array; x.astype(dtype) converts, "
-            "np.stack([...]) combines, and an index must be an array of the function, too")
+            "np.stack([...]) combines, and a table to look it up in, such as np.eye(10), must "
+            "be made before, outside of the function")
+
+    def backward(self, g=None):
+        raise GraphError("backward() of a value that depends on no Tensor: is all of the model "
+                         "frozen, was .data taken, or is this within no_grad?")
 
     def __setitem__(self, index, value):
         raise DetachError("a compiled function cannot write into an array: np.where(mask, "

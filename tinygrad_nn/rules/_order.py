@@ -11,8 +11,9 @@ formula of NumPy's is written a second time.
 
 import numpy as np
 
-from .._core import UFUNC_METHODS, Box, astype, getitem, primitive
+from .._core import UFUNC_METHODS, Box, astype, getitem, primitive, traced
 from .._table import composite, keep, kink, refuse, rule, zero
+from ._check import check
 from ._cumulative import rows_of
 from ._reductions import axes, spread
 from ._shape import scatter
@@ -203,14 +204,21 @@ refuse("an element is in both arrays by accident, the smallest change removes it
 
 # ---------------------------------------------------------------- choices by index
 
+@check
+def check_choice(a, n):
+    """Raise ValueError unless every index is in 0 .. n - 1."""
+    if np.any((a < 0) | (a >= n)):
+        raise ValueError(f"np.choose: an index is not in 0 .. {n - 1}")
+
+
 def _choose(a, choices, out=None, mode="raise"):
     number = (bool, int, float)
     choices = [c if isinstance(c, (Box, *number)) else np.asarray(c) for c in choices]
-    a, n = np.asarray(a), len(choices)
+    a, n = a if traced(a) else np.asarray(a), len(choices)
     if mode != "raise":
         a = a % n if mode == "wrap" else np.clip(a, 0, n - 1)
-    elif np.any((a < 0) | (a >= n)):
-        raise ValueError(f"np.choose: an index is not in 0 .. {n - 1}")
+    else:
+        check_choice(a, n)
     y = choices[0]
     for k, choice in enumerate(choices[1:], 1):
         y = np.where(a == k, choice, y)

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from .._core import astype, getitem, primitive
+from .._core import astype, getitem, primitive, traced
 from .._errors import NoRuleError
 from .._table import composite, kink, linear, variadic
 from ._reductions import axes
@@ -41,7 +41,8 @@ linear(astype, lambda g, dtype: g)               # the sweep casts the gradient 
 def _take(a, indices, axis=None, out=None, mode="raise"):
     if axis is None or (np.ndim(a) == 0 and axis in (0, -1)):
         a, axis = np.ravel(a), 0
-    n, indices = a.shape[axis], np.asarray(indices)
+    n = a.shape[axis]
+    indices = indices if traced(indices) else np.asarray(indices)
     if mode != "raise":
         indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
     return a[(slice(None),) * (axis % a.ndim) + (indices,)]
