@@ -61,6 +61,7 @@ def test_every_function_of_the_table_and_its_gradient(row):
     lambda x: sum(row for row in x), lambda x: np.split(x, 2)[1], lambda x: np.modf(x),
     lambda x: np.linalg.svd(x), lambda x: x.astype(np.float32), lambda x: x.prod(axis=0),
     lambda x: np.take(Tensor(x), np.argmax(x, axis=0) - 2, axis=1),
+    lambda x: np.take(x, np.argmax(x, axis=0) - 2) * 2,
     lambda x: np.choose(np.argmax(x, axis=0) % 2, list(Tensor(x))),
     lambda x: x[np.argmax(x, axis=0) % 2, 0], lambda x: np.add(x, 1, dtype=np.float32),
     lambda x: len(x) * x.shape[1] * x.ndim * x.size, lambda x: np.mean(x) + np.float32(1),

@@ -93,6 +93,26 @@ def test_a_step_that_raises_leaves_all_as_it_was(compiled):
     assert everything(model, opt) != before
 
 
+@pytest.mark.parametrize("pick", [lambda x, i: x[i], lambda x, i: np.take(x, i) * 2.0])
+def test_an_index_out_of_range_raises_and_leaves_all_as_it_was(pick):
+    w = tn.Tensor(np.ones(3))
+    opt = optim.SGD([w], lr=0.1)
+
+    @tn.compile
+    def step(x, i):
+        np.sum(np.square(w * x)).backward()
+        opt.step()
+        opt.zero_grad()
+        return pick(x, i)                               # after everything was updated
+    x = np.arange(3.0)
+    for _ in range(6):
+        same(step(x, np.array([0, -1])), pick(x, np.array([0, -1])))
+        before, step_of = w.data.copy(), opt.state[0]["step"]
+        with pytest.raises(IndexError):
+            step(x, np.array([0, 3]))
+        same([w.data, opt.state[0]["step"]], [before, step_of])
+
+
 def test_threads_take_turns():
     model = nn.Linear(3, 3, rng=0, dtype=float)
     opt = optim.SGD(model.parameters(), lr=0.01)

@@ -101,7 +101,7 @@ def _joined(e, out, write):
 
 def _taken(e, out, write):
     y, index = map(write.ref, e.args)
-    return f"{write.bind(np.take)}({y}, {index}, None, {out}, 'clip')"
+    return f"{write.bind(np.take)}({y}, {index}, None, {out})"
 
 
 def _drawn(e, out, write):
@@ -144,6 +144,7 @@ ELEMENTWISE = Form(_ufunc, inplace=EVERY, rowwise=True)
 MATRIX = Form(_ufunc)
 INTO = Form(_into)
 FUSED = Form(_fused)
+TAKEN = Form(_taken, lambda e: len(e.args) == 2 and not e.kwargs)
 REDUCTION = Form(_reduce, _reduce_fits, rowwise=True, reduces=True)
 FORMS = {
     astype: Form(_converted, inplace=EVERY, rowwise=True),
@@ -155,7 +156,7 @@ FORMS = {
     _join: Form(_joined),
     np.reshape: Form(_laid_out, lambda e: e.bases == (None,) and contiguous(e.outs[0])
                      and e.kwargs.get("order", "C") == "C"),
-    np.take: Form(_taken, lambda e: len(e.args) == 2 and not e.kwargs),
+    np.take: TAKEN,
     np.random.Generator.random: Form(_drawn, _drawn_fits),
     np.random.Generator.standard_normal: Form(_drawn, _drawn_fits),
 }

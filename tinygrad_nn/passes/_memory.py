@@ -15,7 +15,7 @@ from .._core import astype, getitem
 from .._graph import guarded
 from .._program import contiguous, uses
 from .._symbol import Var
-from ._forms import INTO, form_of, overwrites
+from ._forms import INTO, TAKEN, form_of, overwrites
 
 
 @dataclass(frozen=True)
@@ -133,12 +133,14 @@ def _choose_targets(program, p, kept):
 
 def _may_raise(e):
     """Whether running an equation on arrays of the right shapes can fail."""
+    if e.fn is getitem and any(v is not e.args[0] for v in uses(e)):    # an index of this call
+        return not e.lazy
     if e.lazy or e.fn in (astype, getitem, guarded) or (
             all(e.bases) and getattr(e.fn, "__module__", "").startswith("numpy")):
         return False
     if isinstance(e.fn, np.ufunc) or isinstance(getattr(e.fn, "__self__", None), np.ufunc):
         return False
-    return form_of(e) in (None, INTO) and not hasattr(e.fn, "safe")
+    return form_of(e) in (None, INTO, TAKEN) and not hasattr(e.fn, "safe")
 
 
 def _fill_blocks(program, p, reads, kept):
