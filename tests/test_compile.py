@@ -71,6 +71,12 @@ def test_every_function_of_the_table_and_its_gradient(row):
     lambda x: tn.grad(lambda v: tn.remat(lambda u: np.sum(np.sin(u) ** 2))(v))(x),
     lambda x: tn.grad(tn.custom_vjp(np.sum, lambda g, x: g * x))(x),
     lambda x: tn.grad(lambda v: tn.custom_jvp(np.sin, lambda a, t: t[0])(v).sum())(x),
+    lambda x: np.where(np.argmax(x, axis=0), x, 3 * x) * 2,
+    lambda x: np.clip(1.5, x, x + 1) * 2,
+    lambda x: np.reshape(x, -1, "F") * 2, lambda x: np.reshape(x * 2, (6,), "F"),
+    lambda x: np.float_power(x, 0.1) * 2, lambda x: x + -np.argmax(x, axis=0).astype("u1"),
+    lambda x: -np.argmax(x, axis=0).astype("u1") + x,
+    lambda x: x - -np.argmax(x, axis=0).astype("u1"),
 ])
 def test_any_function(f):
     agree(f, (RNG.uniform(1, 2, (2, 3)),), (RNG.uniform(1, 2, (4, 3)).astype(np.float32)[::2],),

@@ -98,19 +98,28 @@ def _over(e, makers):
 
 def _plus(e, makers):
     a, b = e.args
-    if (minus := _made_by(b, np.negative, makers)) and isinstance(a, Var):
-        return replace(e, fn=np.subtract, args=(a, minus.args[0]))
-    if (minus := _made_by(a, np.negative, makers)) and isinstance(b, Var):
-        return replace(e, fn=np.subtract, args=(b, minus.args[0]))
+    if (x := _negated(b, e, makers)) is not None and isinstance(a, Var):
+        return replace(e, fn=np.subtract, args=(a, x))
+    if (x := _negated(a, e, makers)) is not None and isinstance(b, Var):
+        return replace(e, fn=np.subtract, args=(b, x))
     return None
+
+
+def _negated(v, e, makers):
+    """What ``v`` is the negative of, or None; not in integers that ``e`` converts afterwards:
+    -1 of one byte is 255."""
+    minus = _made_by(v, np.negative, makers)
+    x = minus.args[0] if minus else None
+    return x if x is not None and (
+        x.dtype.kind in "fc" or x.dtype == e.outs[0].dtype) else None
 
 
 def _minus(e, makers):
     a, b = e.args
     if isinstance(b, (int, float)) and b == 0 and math.copysign(1, b) > 0:
         return a
-    if (minus := _made_by(b, np.negative, makers)) and isinstance(a, Var):
-        return replace(e, fn=np.add, args=(a, minus.args[0]))
+    if (x := _negated(b, e, makers)) is not None and isinstance(a, Var):
+        return replace(e, fn=np.add, args=(a, x))
     return None
 
 

@@ -110,10 +110,11 @@ class Writer:
 
     def operands(self, e):
         """Sources of the arguments of a ufunc; numbers as arrays of the dtype that they take on
-        beside floating arrays, which saves NumPy half a microsecond."""
+        beside floating arrays, which saves NumPy half a microsecond. (np.float_power computes
+        in float64 whatever these are.)"""
         floats = {v.dtype for v in uses(e)}
         dtype = floats.pop() if len(floats) == 1 else None
-        if dtype is None or dtype.kind != "f" or e.fn is np.ldexp:
+        if dtype is None or dtype.kind != "f" or e.fn in (np.ldexp, np.float_power):
             return [self.ref(a) for a in e.args]
         return [self.bind(np.array(a, dtype)) if type(a) in (int, float) and abs(a) < 2 ** 24
                 else self.ref(a) for a in e.args]
@@ -169,8 +170,9 @@ class Writer:
 
     def _call(self, e):
         """Source of a call that makes its result."""
-        if e.fn in METHODS and isinstance(e.args[0], Var) and e.args[0].shape != () and (
-                e.kwargs.keys() <= {"shape", "axes", "axis", "index"}):
+        plain = e.kwargs.keys() <= {"shape", "axes", "axis", "index"} and not (
+            e.fn is np.reshape and len(e.args) > 2)             # an order
+        if e.fn in METHODS and plain and isinstance(e.args[0], Var) and e.args[0].shape != ():
             x, *rest = map(self.ref, (*e.args, *e.kwargs.values()))
             return f"{x}[{rest[0]}]" if e.fn is getitem else (
                 f"{x}.{METHODS[e.fn]}({', '.join(rest)})")

@@ -77,6 +77,10 @@ def _chosen(e, out, write):
     return f"{put}({out}, {b}, 'unsafe'); {put}({out}, {a}, 'unsafe', {condition})"
 
 
+def _chosen_fits(e):
+    return len(e.args) == 3 and getattr(e.args[0], "dtype", "") == "bool"
+
+
 def _masked(e, out, write):
     x, mask = e.args
     return (f"{write.bind(np.multiply)}({write.bits(x)}, {write.ref(mask)}, "
@@ -126,6 +130,10 @@ def _clipped(e, out, write):
     return f"{write.ref(e.args[0])}.clip({low}, {high}, {out})"
 
 
+def _clipped_fits(e):
+    return len(e.args) in (2, 3) and not e.kwargs and getattr(e.args[0], "shape", ()) != ()
+
+
 def _fused(e, outs, write):
     run = write.bind(e.fn.bound(type(write)))
     return f"{run}({', '.join([*map(write.ref, e.args), *outs])})"
@@ -149,13 +157,13 @@ REDUCTION = Form(_reduce, _reduce_fits, rowwise=True, reduces=True)
 FORMS = {
     astype: Form(_converted, inplace=EVERY, rowwise=True),
     np.copy: Form(_converted, lambda e: len(e.args) == 1 and not e.kwargs, EVERY, True),
-    np.where: Form(_chosen, lambda e: len(e.args) == 3, (2,), True),
-    np.clip: Form(_clipped, lambda e: len(e.args) in (2, 3) and not e.kwargs, (0,), True),
+    np.where: Form(_chosen, _chosen_fits, (2,), True),
+    np.clip: Form(_clipped, _clipped_fits, (0,), True),
     masked: Form(_masked, inplace=(0,), rowwise=True),
     share: Form(_shared, inplace=EVERY, rowwise=True),
     _join: Form(_joined),
     np.reshape: Form(_laid_out, lambda e: e.bases == (None,) and contiguous(e.outs[0])
-                     and e.kwargs.get("order", "C") == "C"),
+                     and len(e.args) < 3 and e.kwargs.get("order", "C") == "C"),
     np.take: TAKEN,
     np.random.Generator.random: Form(_drawn, _drawn_fits),
     np.random.Generator.standard_normal: Form(_drawn, _drawn_fits),
