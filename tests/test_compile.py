@@ -1,7 +1,9 @@
 """Compiled functions: bit for bit what the function itself does, state included."""
 
 import copy
+import functools
 import gc
+import pickle
 import tracemalloc
 import types
 import warnings
@@ -102,6 +104,28 @@ def test_results_are_the_callers():
     results = [transposed(x * k) for k in range(6)]
     for k, y in enumerate(results):
         same(y, (x * k + 1).T)
+
+
+@tn.compile
+def doubled(x):
+    return 2 * x
+
+
+def test_copies_begin_anew():
+    class Fast(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(2, 2, rng=0, dtype=float)
+            self.fast = tn.compile(self.layer.__call__)
+    x, model = np.ones((1, 2)), Fast()
+    for _ in range(3):
+        y = model.fast(x)
+    other = copy.deepcopy(model)
+    other.layer.weight.data[:] = other.layer.bias.data[:] = 0
+    same([model.fast(x), other.fast(x)], [y, Tensor(np.zeros((1, 2)))])
+    for f in (doubled, tn.compile(np.negative), tn.compile(functools.partial(np.add, 1))):
+        for other in (copy.copy(f), copy.deepcopy(f), pickle.loads(pickle.dumps(f))):
+            assert (other is f) == (f is doubled)       # as for any function of a module
+            same(other(x), f(x))
 
 
 def test_trees_and_keywords():

@@ -7,6 +7,7 @@ function does (a module's mode, a setting, a layer), record again.
 """
 
 import functools
+import sys
 import threading
 import types
 import warnings
@@ -57,7 +58,7 @@ class Compiled:
         if not callable(function):
             raise TypeError(f"tn.compile takes a function, got {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
-        self._function, self._names = function, None
+        self._function, self._names, self._exact = function, None, exact
         self._passes = EXACT if exact else PASSES
         self._lock = threading.RLock()
         self._recordings, self._specs, self._stages, self._links = {}, {}, {}, []
@@ -106,6 +107,13 @@ class Compiled:
 
     def __get__(self, instance, owner=None):
         return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce__(self):
+        """A copy, or what is pickled, begins anew with the function; it is its name where the
+        name stands for this."""
+        module, name = sys.modules.get(self.__module__), getattr(self, "__qualname__", "")
+        return name if getattr(module, name, None) is self else (
+            Compiled, (self._function, self._exact))
 
     def __repr__(self):
         return f"tn.compile({self._function!r})"
