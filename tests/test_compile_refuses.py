@@ -1,7 +1,10 @@
 """What cannot be compiled is refused where it stands, and leaves everything as it was."""
 
+import collections
+import dataclasses
 import threading
 import traceback
+import types
 
 import numpy as np
 import pytest
@@ -59,6 +62,22 @@ def test_a_python_number_that_the_function_changes_is_named():
         train(np.ones((1, 2), "f4"))
         assert model.training
         model.eval()
+
+
+@dataclasses.dataclass(slots=True)
+class Found:
+    y: object
+
+
+@pytest.mark.parametrize("f", [
+    Found, lambda x: Found(tn.Tensor(x) * 2), lambda x: types.SimpleNamespace(y=x + 1),
+    lambda x: {tn.Tensor(x) + 1}, lambda x: [collections.deque([x])], lambda x: lambda: x,
+    lambda x: (row for row in x), lambda x: map(np.sum, x)])
+def test_arrays_in_returned_objects_are_refused(f):
+    with pytest.raises(tn.GraphError, match=r"the function returned a \w+, and .* return one"):
+        tn.compile(f)(np.ones(3))
+    for _ in range(4):
+        assert tn.compile(lambda x: Found(1))(np.ones(3)) == Found(1)
 
 
 def test_many_recordings_in_a_row_are_told():

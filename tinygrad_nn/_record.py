@@ -5,8 +5,10 @@ left there; if it raises, as it was before. What can wait (`_later`) is computed
 nothing can fail and this holds no array any more.
 """
 
+from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from types import CellType
 
 import numpy as np
 
@@ -77,7 +79,14 @@ class Recording:
             self.outputs.append(v._data if tensor else v)
             plan = v.node.plan if tensor and v.node else None
             return Leaf(len(self.outputs) - 1, bool(tensor), plan)
-        return Tree(tree_map(self._template, v)) if isinstance(v, tuple(CONTAINERS)) else v
+        if isinstance(v, tuple(CONTAINERS)):
+            return Tree(tree_map(self._template, v))
+        if _holds_symbols(v):
+            raise GraphError(
+                f"the function returned a {type(v).__name__}, and a compiled one can fill "
+                "arrays into lists, tuples (named ones too), dicts and modules alone: return "
+                "one of these")
+        return v
 
     def _updates(self, after):
         """{path: Symbol, array or constant} that the call left where an array was."""
@@ -139,6 +148,18 @@ class Recording:
             outputs.append((f"return {k}", new_one))
         outputs += [(path, _variable(v)) for path, v in updates.items()]
         return Program(inputs, tuple(equations), tuple(outputs))
+
+
+def _holds_symbols(v):
+    """Whether an object of another kind holds arrays of this call, or will make some later."""
+    if hasattr(v, "__next__") or hasattr(v, "__await__"):
+        return True
+    parts = list(v) if isinstance(v, (set, frozenset, deque)) else [
+        c.cell_contents for c in getattr(v, "__closure__", None) or () if c != CellType()]
+    names = [*getattr(v, "__dict__", ()), *getattr(type(v), "__slots__", ())]
+    parts += [getattr(v, name, None) for name in names]
+    return any(isinstance(p, (Symbol, Draws)) or (isinstance(p, Tensor) and traced(p._data))
+               for p in parts)
 
 
 def _nothing(*args):
