@@ -128,6 +128,16 @@ def test_copies_begin_anew():
             same(other(x), f(x))
 
 
+def test_a_generator_may_be_returned():
+    def f(rng, x):
+        return rng, x + rng.random(3)
+    g, one, two = tn.compile(f), RNG2(0), RNG2(0)
+    for _ in range(5):
+        (one, y), (two, z) = f(one, np.ones(3)), g(two, np.ones(3))
+        same(y, z)
+    assert isinstance(two, np.random.Generator)
+
+
 def test_trees_and_keywords():
     def f(batch, *more, scale, shift=1.0):
         y = batch["x"] + shift

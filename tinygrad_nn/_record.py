@@ -41,8 +41,10 @@ class Recording:
         token = recording_now.set(True)
         try:
             for path, place in reach.slots.items():
-                self.inputs[path] = self.trace.stand_in(place.get())
-                place.set(self.inputs[path])
+                self.inputs[path] = s = self.trace.stand_in(place.get())
+                place.set(s)
+                if isinstance(s, Draws):
+                    reach.names_of[id(s)] = place.source
             self.template = self._template(function(*reach.args.get(), **reach.kwargs.get()))
             after = Reach(function, reach.args.get(), reach.kwargs.get(), reach.names)
             _refuse_graphs(after)
@@ -67,7 +69,7 @@ class Recording:
         """What was returned, with `Leaf`s for arrays and `Known`s for what was there before."""
         source = self.reach.names_of.get(id(v))
         if source is not None:
-            self.known[source] = v
+            self.known[source] = valued(v)
             return Known(source)
         if isinstance(v, dict):
             return {k: self._template(x) for k, x in v.items()}
