@@ -80,6 +80,21 @@ def test_arrays_in_returned_objects_are_refused(f):
         assert tn.compile(lambda x: Found(1))(np.ones(3)) == Found(1)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("kind", [np.matrix, np.ma.masked_array])
+@pytest.mark.parametrize("before", [0, 4])
+def test_arrays_with_operations_of_their_own_are_refused(kind, before, tmp_path):
+    f, x = tn.compile(lambda x: x * x), np.eye(3)
+    for _ in range(before):
+        f(x)
+    with pytest.raises(tn.DetachError, match=f"x is a {kind(x).__class__.__name__}, .*asarray"):
+        f(kind(x))
+    mapped = np.memmap(tmp_path / "x", float, "w+", shape=(3, 3))
+    mapped[:] = 2 * x
+    for _ in range(4):
+        same([f(x), np.asarray(f(mapped))], [x, 4 * x])
+
+
 def test_many_recordings_in_a_row_are_told():
     f = tn.compile(lambda x: x + 1)
     with pytest.warns(RuntimeWarning, match="recorded 20 times in a row"):

@@ -10,7 +10,7 @@ import numpy as np
 from ._later import alone
 from ._reach import same
 from ._record import filled, sources
-from ._symbol import Var
+from ._symbol import Var, is_plain
 from ._tensor import Tensor
 from .passes._emit import Writer
 
@@ -149,5 +149,5 @@ def _fits(value, v):
     """Whether a value is what variable ``v`` stands for."""
     if v.shape is None:
         return isinstance(value, np.random.Generator)
-    return (isinstance(value, (np.ndarray, np.generic)) and value.shape == v.shape
+    return (is_plain(value) and value.shape == v.shape
             and value.dtype == v.dtype and value.strides == (v.strides or ()))

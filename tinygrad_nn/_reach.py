@@ -19,7 +19,7 @@ from collections import deque
 import numpy as np
 
 from ._core import Box
-from ._symbol import Draws, Symbol
+from ._symbol import Draws, Symbol, is_plain
 from ._tensor import Tensor
 
 LIBRARIES = {"numpy", "tinygrad_nn", *sys.stdlib_module_names}
@@ -166,7 +166,7 @@ class Reach:
         value = value.now() if isinstance(value, Late) else value
         relative = place is not None and place.source.startswith(("args", "kwargs"))
         if isinstance(value, (np.ndarray, np.generic, Symbol)) and value.dtype.kind in "biufc":
-            self.tokens.append((value.shape, value.dtype, value.strides))
+            self.tokens.append((is_plain(value), value.shape, value.dtype, value.strides))
             if place.fixed:
                 self._check(value, place)
             else:

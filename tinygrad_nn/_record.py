@@ -13,12 +13,12 @@ from types import CellType
 import numpy as np
 
 from ._core import traced
-from ._errors import GraphError
+from ._errors import DetachError, GraphError
 from ._graph import COMPILED, Node, guarded
 from ._later import Later, PatientTrace
 from ._program import Program, uses
 from ._reach import PLAIN, Reach, same
-from ._symbol import Draws, Equation, Symbol, Var, mapped, valued
+from ._symbol import Draws, Equation, Symbol, Var, is_plain, mapped, valued
 from ._tensor import Tensor, new
 from ._transforms import CONTAINERS, tree_map
 
@@ -41,6 +41,7 @@ class Recording:
         token = recording_now.set(True)
         try:
             for path, place in reach.slots.items():
+                _refuse_subclass(path, place.get())
                 self.inputs[path] = s = self.trace.stand_in(place.get())
                 place.set(s)
                 if isinstance(s, Draws):
@@ -166,6 +167,13 @@ def _holds_symbols(v):
 
 def _nothing(*args):
     pass
+
+
+def _refuse_subclass(path, value):
+    if isinstance(value, np.ndarray) and not is_plain(value):
+        raise DetachError(f"{path} is a {type(value).__name__}, which has operations of its "
+                          "own, and a compiled function computes with plain arrays: pass "
+                          "np.asarray(x), or x.filled(0.0) of a masked one")
 
 
 def _refuse_graphs(after):

@@ -72,6 +72,11 @@ class Var:
         return math.prod(self.shape)
 
 
+def is_plain(value):
+    """Whether a value is an array, or a number, that computes as NumPy's do."""
+    return value.__class__ in (np.ndarray, np.memmap) or isinstance(value, np.generic)
+
+
 @dataclass(frozen=True, eq=False)
 class Equation:
     """``outs = fn(*args, **kwargs)``, where `Var`s stand for values that are computed.
