@@ -186,7 +186,8 @@ def compile(function):
     third on arrays of the same shapes, dtypes and strides runs the program, to the bit what the
     function gives; where numba is installed (extra ``fast``), generated kernels round
     otherwise. Python's share of the function, ``print`` included, happens while it is recorded
-    and not afterwards. ``step.repeat(n, ...)`` is n calls on one batch (`Compiled.repeat`).
+    and not afterwards, nor do NumPy's warnings (`np.errstate`). ``step.repeat(n, ...)`` is n
+    calls on one batch (`Compiled.repeat`).
 
     What cannot be recorded raises where it stands and says what to write: a branch on values,
     ``float(loss)``, writing into an array. So does an array that lies where compile does not
