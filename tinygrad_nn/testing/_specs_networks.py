@@ -94,5 +94,6 @@ ZEROS.append((_checks.check_signs, lambda x: _checks.check_signs(0 * x + 1, "f")
 ZEROS.append((_checks.check_labels, lambda x: _checks.check_labels(0 * x, 3, "f")))
 ZEROS.append((_checks.check_rows, lambda x: _checks.check_rows(0 * x, 3, "layer")))
 ZEROS.append((_statistics.check_total, lambda x: _statistics.check_total(0 * x + 1)))
+ZEROS.append((_order.check_choice, lambda x: _order.check_choice(0 * x, 1)))
 ZEROS.append((_order._places,
               lambda x: _order._places(x, np.quantile, 0.5, None, "linear", None)))
