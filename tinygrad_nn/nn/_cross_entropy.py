@@ -19,7 +19,8 @@ from ._losses import count, floats, mean, reduced
 @primitive
 def _picked(y, index, scale, total=False):
     """``scale`` times the elements of ``y`` at a flat ``index``, or their sum."""
-    picked = np.take(y, index) * scale
+    # The labels have been checked. What may raise, "raise", needs a buffer beside out=.
+    picked = np.take(y, index, mode="clip") * scale
     return np.sum(picked) if total else picked
 
 

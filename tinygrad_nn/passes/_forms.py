@@ -105,7 +105,8 @@ def _joined(e, out, write):
 
 def _taken(e, out, write):
     y, index = map(write.ref, e.args)
-    return f"{write.bind(np.take)}({y}, {index}, None, {out})"
+    mode = e.kwargs.get("mode", "raise")
+    return f"{write.bind(np.take)}({y}, {index}, None, {out}, {mode!r})"
 
 
 def _drawn(e, out, write):
@@ -152,7 +153,7 @@ ELEMENTWISE = Form(_ufunc, inplace=EVERY, rowwise=True)
 MATRIX = Form(_ufunc)
 INTO = Form(_into)
 FUSED = Form(_fused)
-TAKEN = Form(_taken, lambda e: len(e.args) == 2 and not e.kwargs)
+TAKEN = Form(_taken, lambda e: len(e.args) == 2 and e.kwargs in ({}, {"mode": "clip"}))
 REDUCTION = Form(_reduce, _reduce_fits, rowwise=True, reduces=True)
 FORMS = {
     astype: Form(_converted, inplace=EVERY, rowwise=True),

@@ -140,7 +140,9 @@ def _may_raise(e):
         return False
     if isinstance(e.fn, np.ufunc) or isinstance(getattr(e.fn, "__self__", None), np.ufunc):
         return False
-    return form_of(e) in (None, INTO, TAKEN) and not hasattr(e.fn, "safe")
+    form = form_of(e)
+    return (form is TAKEN and not e.kwargs) or (
+        form in (None, INTO) and not hasattr(e.fn, "safe"))
 
 
 def _fill_blocks(program, p, reads, kept):
