@@ -12,13 +12,19 @@ COLOURS = {"torch": "#d9822b", "torch.compile": "#8a5a2b", "jax": "#7a4fa3",
 MARKS = {"torch": "o", "torch.compile": "s", "jax": "D", "tensorflow": "^", "numpy": "v"}
 
 
-def save(rows, file):
-    """Ratios of all rows, and below them the curves of the rows that scale."""
+def library():
+    """matplotlib; asked for before anything is measured, too."""
     try:
         import matplotlib
     except ImportError as error:
         raise SystemExit("--plot needs matplotlib: pip install matplotlib") from error
     matplotlib.use("Agg")
+    return matplotlib
+
+
+def save(rows, file):
+    """Ratios of all rows, and below them the curves of the rows that scale."""
+    matplotlib = library()
     from matplotlib import pyplot
     matplotlib.rcParams.update({
         "font.size": 9, "font.family": "DejaVu Sans", "text.color": INK, "axes.edgecolor": RULE,

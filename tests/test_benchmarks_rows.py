@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import sys
 import tempfile
 
 import numpy as np
 import pytest
 
 from benchmarks import (
+    __main__,
     _costs,
     _fresh,
     _limits,
@@ -169,3 +171,10 @@ def test_a_picture_of_a_summary(tmp_path):
         assert main(["--read", str(file), "--plot", str(tmp_path / name)]) == 0
         assert (tmp_path / name).stat().st_size > 5_000
     assert "Our time over theirs" in (tmp_path / "p.svg").read_text(encoding="utf-8")
+
+
+def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(__main__, "measured", lambda options: pytest.fail("measured"))
+    with pytest.raises(SystemExit, match="pip install matplotlib"):
+        main(["--rows", "M1", "--plot", "p.png"])
