@@ -10,6 +10,15 @@ from fitting import LABELS, Failing, Loader, X, by_hand, equal_models, fit, netw
 import tinygrad_nn as tn
 from tinygrad_nn import nn, optim, train
 
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """Also where a shell has started the tests in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 # ---------------------------------------------------------------- the loop
 
 def test_it_is_the_loop_that_people_write():
