@@ -2,12 +2,15 @@
 or interferes; and it keeps out where it does not hold or does not pay."""
 
 import copy
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
 import tinygrad_nn as tn
-from tinygrad_nn import Tensor, nn, optim
+from tinygrad_nn import Tensor, kernels, nn, optim
 from tinygrad_nn._closed_form import closed_form
 from tinygrad_nn._loop import OWNERS
 
@@ -316,3 +319,41 @@ def test_a_weight_that_is_away_is_a_tensor_all_the_same():
     one, two = both(each=each)
     np.testing.assert_allclose(one.seen[0], two.seen[0], atol=1e-12)
     assert one.seen[1] == (6, D) and type(one.model.layers[0].weight) is Tensor
+
+
+WITHOUT = """
+    import sys
+    import numpy as np
+    import tinygrad_nn as tn
+    model = tn.models.CatClassifier((6000, 10, 1), rng=0)
+    opt = tn.optim.SGD(model.parameters(), lr=0.01)
+
+    @tn.compile
+    def step(x, y):
+        loss = tn.nn.binary_cross_entropy(model(x), y)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+        return loss
+    x, y = np.ones((100, 6000), np.float32), np.ones((100, 1), np.float32)
+    losses = [loss.item() for loss in step.repeat(50, x, y)]
+    assert "closed form, once" in step.program.stages and losses[-1] < losses[0]
+    print("numba" in sys.modules, "llvmlite" in sys.modules)
+    """
+
+
+def test_it_needs_no_kernels_and_does_not_ask_for_them():
+    """Where numba is installed it takes longer to import than hundreds of such steps."""
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(WITHOUT)], text=True,
+                          capture_output=True)
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_where_there_is_none_kernels_run(monkeypatch):
+    """What was recorded without them for a closed form is not what is compiled."""
+    seen = []
+    run = Run(opt=optim.Adam)
+    monkeypatch.setattr(run.step, "_record", lambda *args, record=run.step._record: (
+        seen.append(kernels._left_out.get()), record(*args))[1])
+    run.go(12)
+    assert not run.is_closed and seen and not any(seen)

@@ -148,7 +148,7 @@ def test_trees_and_keywords():
         same(compiled(batch, np.ones(2), scale=np.float64(k)),
              f(batch, np.ones(2), scale=np.float64(k)))
         same(compiled(batch, scale=2.0, shift=np.ones(2)), f(batch, scale=2.0, shift=1.0))
-    assert len(compiled._specs) == 2
+    assert len(compiled._made) == 2
 
 
 @pytest.mark.parametrize("where", ["best", "first.seen"])

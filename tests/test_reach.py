@@ -197,7 +197,7 @@ def test_what_a_log_holds_is_not_looked_at():
     for k in range(6):
         s.log.append(np.ones(k))
         f(np.ones(3))
-    assert len(f._specs) == 1 and not f._recordings
+    assert len(f._made) == 1 and not f._recordings
 
 
 def test_an_array_that_cannot_be_seen_is_named():

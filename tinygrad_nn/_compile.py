@@ -20,7 +20,8 @@ from ._modes import debug_nans, is_open, modes, no_grad
 from ._reach import Reach
 from ._record import Recording, recording_now
 from ._tensor import Tensor
-from .passes import EXACT, PASSES, optimised
+from .kernels import left_out
+from .passes import CLEANING, EXACT, PASSES, further, optimised
 
 LINKS = 16                      # sets of objects that a compiled function keeps in mind
 MANY = 20                       # recordings without a compiled call between, before it warns
@@ -50,6 +51,27 @@ class Stages:
         return "\n\n".join(parts)
 
 
+class Made:
+    """What two equal recordings come to. Each part is made when it is first asked for: a loop
+    in closed form needs no more than the clean program."""
+
+    def __init__(self, recording, passes):
+        self.recorded, self.passes = recording.program, passes
+        self.template, self.settings = recording.template, recording.settings
+
+    @functools.cached_property
+    def clean(self):
+        return optimised(self.recorded, CLEANING)
+
+    @functools.cached_property
+    def stages(self):
+        return further(self.clean, self.passes[len(CLEANING):])
+
+    @functools.cached_property
+    def spec(self):
+        return Spec(self.stages["fuse"], self.recorded.inputs, self.template, self.settings)
+
+
 class Compiled:
     """A function that `compile` made; ``program`` is what it runs. ``exact``: it rounds as the
     function itself does, and the calls that are recorded, with numba as well."""
@@ -61,7 +83,7 @@ class Compiled:
         self._function, self._names, self._exact = function, None, exact
         self._passes = EXACT if exact else PASSES
         self._lock = threading.RLock()
-        self._recordings, self._specs, self._stages, self._links = {}, {}, {}, []
+        self._recordings, self._made, self._links = {}, {}, []
         self._program, self._in_a_row = None, 0
 
     def __call__(self, *args, **kwargs):
@@ -121,9 +143,10 @@ class Compiled:
     @property
     def program(self):
         """The program that was compiled last, or recorded; printed, it shows every pass."""
-        if self._program is None:
+        found = self._program
+        if found is None:
             raise ValueError("nothing has been recorded yet: call the function first")
-        return self._program
+        return Stages(found.stages, found.spec.plan) if isinstance(found, Made) else found
 
     def _other(self, args, kwargs, mode):
         """A call that no link fits: compiled already for other objects, or to be recorded."""
@@ -134,21 +157,32 @@ class Compiled:
         if any(box.level for box in reach.computed.values()):       # a transform's variable
             return self._function(*args, **kwargs)
         key = (mode, *reach.tokens)
-        spec = self._specs.get(key)
-        if spec is None:
+        made = self._made.get(key)
+        if made is None:
             return self._record(reach, key)
-        self._in_a_row = 0
-        link = Link(spec, reach, mode)
+        self._in_a_row, self._program = 0, made
+        link = Link(made.spec, reach, mode)
         del reach                               # it holds the arrays, which are in use then
         self._links = [link, *self._links[:LINKS - 1]]
-        self._program = Stages(self._stages[key], spec.plan)
         return link.run(args, kwargs)
 
     def _found(self, args, kwargs):
-        """(spec, reach, stages) of what was compiled for such a call, or None."""
+        """(`Made`, reach) of what was recorded twice for such a call, or None."""
         reach = Reach(self._function, args, kwargs, self._names)
         key = (_mode(), *reach.tokens)
-        return (self._specs[key], reach, self._stages[key]) if key in self._specs else None
+        return (self._made[key], reach) if key in self._made else None
+
+    @functools.cached_property
+    def _in_numpy(self):
+        """The same function, to be recorded without kernels."""
+        return Compiled(self._function, self._exact)
+
+    def _record_in_numpy(self, args, kwargs):
+        """A call, recorded in the other."""
+        with left_out():
+            result = self._in_numpy(*args, **kwargs)
+        self._program = self._in_numpy._program
+        return result
 
     def _show(self, stages):
         self._program = Stages(stages)
@@ -163,10 +197,7 @@ class Compiled:
             self._program = Stages({"recorded": recording.program})
         else:
             compare(before, recording)
-            self._stages[key] = stages = optimised(recording.program, self._passes)
-            self._specs[key] = spec = Spec(stages["fuse"], recording.program.inputs,
-                                           recording.template, recording.settings)
-            self._program = Stages(stages, spec.plan)
+            self._made[key] = self._program = Made(recording, self._passes)
         result, recording.result = recording.result, None
         self._in_a_row += 1
         if self._in_a_row == MANY:

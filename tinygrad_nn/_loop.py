@@ -2,7 +2,8 @@
 
 In closed form the weights of the first layer are not there while the loop runs
 (`_closed_form`). Whoever looks at them gets them: they are put together then, and the loop goes
-on without them, or starts anew from what it finds if they were changed.
+on without them, or starts anew from what it finds if they were changed. All of that is NumPy's:
+what is left of a step is small, and numba takes longer to import than many of them.
 """
 
 import numpy as np
@@ -14,7 +15,8 @@ from ._modes import modes
 from ._reach import Late
 from ._record import recording_now
 from ._tensor import Tensor
-from .passes import optimised
+from .kernels import left_out
+from .passes import EXACT, optimised
 
 FEW = 4                 # steps from one change to the next that are too few to begin anew
 CLASS = vars(object)["__class__"]
@@ -49,36 +51,40 @@ class Loop:
         return self.n
 
     def __iter__(self):
-        done, run = 0, FEW
-        while done < self.n and run >= FEW:
-            found = self._compiled()
+        done, run, recorded = 0, FEW, 0
+        while done < self.n and run >= FEW and recorded < FEW and self._may_be_closed():
+            found = self._found()
             if not found:                       # it is still being recorded
-                yield self.compiled(*self.args, **self.kwargs)
-                done += 1
+                yield self.compiled._record_in_numpy(self.args, self.kwargs)
+                done, recorded = done + 1, recorded + 1
                 continue
-            closed, run = self._closed(found, self.n - done), 0
+            with left_out():
+                closed = self._closed(*found, self.n - done)
+            run = recorded = 0
             if closed is None:
                 break
             try:
                 while done < self.n and closed.goes_on():
-                    yield closed.step()
+                    with left_out():
+                        result = closed.step()
+                    yield result
                     done, run = done + 1, run + 1
             finally:
                 closed.end()
         for _ in range(self.n - done):
             yield self.compiled(*self.args, **self.kwargs)
 
-    def _compiled(self):
-        """What was compiled for such a call, if it was, and if there is a closed form to find:
-        (spec, reach, stages)."""
-        if not self.closed_form or modes() or recording_now.get():
-            return None
-        return self.compiled._found(self.args, self.kwargs)
+    def _may_be_closed(self):
+        return self.closed_form and not (modes() or recording_now.get())
 
-    def _closed(self, found, steps):
+    def _found(self):
+        """(`Made`, reach) of such a call, if it was recorded twice."""
+        return self.compiled._found(self.args, self.kwargs) or (
+            self.compiled._in_numpy._found(self.args, self.kwargs))
+
+    def _closed(self, made, reach, steps):
         """The loop's `Closed` form for so many steps more, if there is one."""
-        spec, reach, stages = found
-        program = stages["dead code again"]
+        program = made.clean["dead code again"]
         updated = {name for name, _ in program.outputs}
         constant = {v: name for v, name in program.inputs.items()
                     if name not in updated and v.shape}
@@ -86,10 +92,10 @@ class Loop:
         if form is None or any(isinstance(p.holder, Tensor) and type(p.holder) is not Tensor
                                for p in reach.slots.values()):
             return None
-        closed = Closed(form, spec, reach, self.args, self.kwargs, list(constant.values()))
+        closed = Closed(form, made, reach, self.args, self.kwargs, list(constant.values()))
         if not closed.is_finite():
             return None
-        self.compiled._show({**stages, "closed form, once": form.once,
+        self.compiled._show({**made.clean, "closed form, once": form.once,
                              "closed form, each step": closed.link.spec.program})
         return closed
 
@@ -97,7 +103,7 @@ class Loop:
 class Closed:
     """A loop in closed form: its state, and the places of the arrays that are not there."""
 
-    def __init__(self, form, spec, reach, args, kwargs, constant):
+    def __init__(self, form, made, reach, args, kwargs, constant):
         self.form, self.args, self.kwargs = form, args, kwargs
         self.places = {p: reach.slots.get(p) or reach.blank[p] for p in form.spans}
         self.starts = {p: place.get() for p, place in self.places.items() if p in reach.slots}
@@ -110,14 +116,14 @@ class Closed:
             out = once.function([reach.slots[p].get() for p in once.inputs.values()], [])
         self.known = {name: np.copy(a) if v in once.inputs else a   # the caller may write there
                       for (name, v), a in zip(form.once.outputs, out, strict=True)}
-        inputs = {v: p for v, p in spec.inputs.items() if p not in self.places}
+        inputs = {v: p for v, p in made.recorded.inputs.items() if p not in self.places}
         more = {v: name for v, name in form.each.inputs.items() if v not in inputs}
         for v, name in more.items():
             if name not in self.known:
                 self.known[name] = _start(name, v)
         self.more = list(more.values())
-        each = optimised(form.each)["fuse"]
-        self.link = Link(Spec(each, inputs, spec.template, spec.settings, more), reach)
+        each = optimised(form.each, EXACT)["fuse"]
+        self.link = Link(Spec(each, inputs, made.template, made.settings, more), reach)
 
     def is_finite(self):
         """Whether the data are, which the rewrite takes for granted."""

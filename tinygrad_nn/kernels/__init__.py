@@ -27,12 +27,15 @@ Which form runs depends on shapes and dtypes alone, never on what ran before, so
 computation gives the same bits each time.
 """
 
+import contextlib
 import functools
 import importlib
+from contextvars import ContextVar
 
 import numpy as np
 
 LEAST = 1 << 18                 # multiplications; below it NumPy takes less than 0.1 ms
+_left_out = ContextVar("left_out", default=False)
 
 
 def also_compiled(module, work):
@@ -63,9 +66,24 @@ def _precise(args):
     return dtype == np.float32 or dtype == np.float64
 
 
-@functools.cache
+@contextlib.contextmanager
+def left_out():
+    """A block of code in which NumPy does everything: where a few calls are not worth what it
+    takes to import numba and to compile, half a second and more."""
+    token = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(token)
+
+
 def available():
-    """Whether numba is installed, works with this NumPy and may compile."""
+    """Whether numba is installed, works with this NumPy, may compile, and is not left out."""
+    return not _left_out.get() and _installed()
+
+
+@functools.cache
+def _installed():
     try:
         from . import _numba
     except ImportError:

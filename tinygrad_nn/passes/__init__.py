@@ -12,14 +12,20 @@ from ._fuse import fuse
 from ._postpone import postpone
 from ._products import products
 
-PASSES = (dead_code, expand, algebra, constants, common_subexpressions, dead_code,
-          postpone, products, chains, fuse)
+CLEANING = (dead_code, expand, algebra, constants, common_subexpressions, dead_code)
+PASSES = (*CLEANING, postpone, products, chains, fuse)
 EXACT = tuple(p for p in PASSES if p not in (products, chains))     # they keep every bit
 
 
 def optimised(program, passes=PASSES):
     """{name: program}: the program as recorded, and after each pass."""
-    stages = {"recorded": program}
+    return further({"recorded": program}, passes)
+
+
+def further(stages, passes):
+    """Such stages, and those after more passes."""
+    stages = dict(stages)
+    program = list(stages.values())[-1]
     for p in passes:
         program, name = p(program), p.__name__.replace("_", " ")
         stages[f"{name} again" if name in stages else name] = program
