@@ -94,5 +94,5 @@ def _curves(axes, rows, group):
     axes.set_title(f"{group.removeprefix('scaling-')}: {', '.join(sorted(units))}", loc="left",
                    fontsize=9)
     axes.tick_params(axis="x", labelsize=7, rotation=0 if numeric else 30)
-    axes.tick_params(axis="y", labelsize=7)
+    axes.tick_params(axis="y", labelsize=7, which="both")
     axes.grid(color=RULE, lw=0.5)
