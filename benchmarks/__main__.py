@@ -87,7 +87,7 @@ def main(argv=None):
     """Exit code 1 if a framework failed or computed something else than the others."""
     options = arguments(argv)
     if options.plot:
-        _plot.library()
+        _plot.needed()
     rows = _summary.read(options.read) if options.read else measured(options)
     for group in _scaling.GROUPS:
         if any(row.startswith(group) for row in rows):

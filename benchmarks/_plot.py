@@ -12,7 +12,7 @@ COLOURS = {"torch": "#d9822b", "torch.compile": "#8a5a2b", "jax": "#7a4fa3",
 MARKS = {"torch": "o", "torch.compile": "s", "jax": "D", "tensorflow": "^", "numpy": "v"}
 
 
-def library():
+def needed():
     """matplotlib; asked for before anything is measured, too."""
     try:
         import matplotlib
@@ -24,7 +24,7 @@ def library():
 
 def save(rows, file):
     """Ratios of all rows, and below them the curves of the rows that scale."""
-    matplotlib = library()
+    matplotlib = needed()
     from matplotlib import pyplot
     matplotlib.rcParams.update({
         "font.size": 9, "font.family": "DejaVu Sans", "text.color": INK, "axes.edgecolor": RULE,

@@ -32,7 +32,8 @@ def machine(triple, processor):
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     try:
-        return llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3)
+        return llvm.Target.from_triple(triple).create_target_machine(
+            cpu=processor, opt=3, codemodel="small")
     except RuntimeError:
         pytest.skip(f"this llvmlite makes no code for {triple}")
 
@@ -71,4 +72,5 @@ def test_vectors_of_the_processor_and_no_unknown_functions(processor, dtype, thr
     for f in OPERATIONS:
         code = assembly(f, arrays, processor, monkeypatch)
         assert re.search(registers, code)
-        assert set(re.findall(call, code)) <= LIBRARY
+        called = set(re.findall(call, code))
+        assert "table" in called and called <= LIBRARY

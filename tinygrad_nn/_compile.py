@@ -81,7 +81,6 @@ class Compiled:
             raise TypeError(f"tn.compile takes a function, got {type(function).__name__}")
         functools.update_wrapper(self, function, updated=())
         self._function, self._names, self._exact = function, None, exact
-        self._passes = EXACT if exact else PASSES
         self._lock = threading.RLock()
         self._recordings, self._made, self._links = {}, {}, []
         self._program, self._in_a_row = None, 0
@@ -197,7 +196,7 @@ class Compiled:
             self._program = Stages({"recorded": recording.program})
         else:
             compare(before, recording)
-            self._made[key] = self._program = Made(recording, self._passes)
+            self._made[key] = self._program = Made(recording, EXACT if self._exact else PASSES)
         result, recording.result = recording.result, None
         self._in_a_row += 1
         if self._in_a_row == MANY:

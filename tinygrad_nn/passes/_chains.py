@@ -16,7 +16,7 @@ import numpy as np
 from .. import kernels
 from .._program import Program, contiguous, uses
 from .._symbol import Equation, Var
-from ._totals import totals
+from ._totals import axes_of, totals
 
 LEAST = 1 << 12                 # cost of all elements, 1 an addition; a kernel takes 25 ms to
                                 # make, once, and saves 10 us a call or more (784-128-10, batch
@@ -142,7 +142,7 @@ class Nodes:
         splits = set.intersection(*(_splits(a.shape, shape) for a in arrays))
         if step[4]:
             splits &= _reduced(e, shape)
-            if 0 in _axes(e, shape) or not e.kwargs.get("keepdims"):
+            if 0 in axes_of(e, shape) or not e.kwargs.get("keepdims"):
                 node.closed = set(e.outs)
         if splits and math.prod(shape) > 1:
             node.shape, node.splits = shape, splits
@@ -340,16 +340,10 @@ def _both(full, i):
     return math.prod(full[:i]) > 1 and math.prod(full[i:]) > 1
 
 
-def _axes(e, full):
-    axis = e.kwargs.get("axis", 0)
-    axes = range(len(full)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return {i % len(full) for i in axes}
-
-
 def _reduced(e, full):
     """The pairs as in `_splits` with which a reduction is one over all rows, or over all
     columns, or over the columns and periods of rows."""
-    axes, n = _axes(e, full), len(full)
+    axes, n = axes_of(e, full), len(full)
     kept = [i for i in range(n) if i not in axes]
     first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
     if kept != list(range(first, last)) or not kept:
@@ -362,7 +356,7 @@ def _reduced(e, full):
 
 
 def _sum_form(e, full, split):
-    axes = _axes(e, full)
+    axes = axes_of(e, full)
     return "column" if 0 not in axes else "row" if len(full) - 1 not in axes else "cycle"
 
 

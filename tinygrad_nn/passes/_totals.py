@@ -32,10 +32,16 @@ def totals(program):
     return program.with_(equations=tuple(kept))
 
 
+def axes_of(e, full):
+    """The axes, of an array of the shape ``full``, that a reduction is over."""
+    axis = e.kwargs.get("axis", 0)
+    axes = range(len(full)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return {i % len(full) for i in axes}
+
+
 def _whole(e):
     """Whether it is of all elements of a table of rows."""
-    x, axis = e.args[0], e.kwargs.get("axis", 0)
-    axes = range(len(x.shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    x = e.args[0]
     return (len(x.shape) > 1 and x.size >= SHORT * x.shape[0] > SHORT and contiguous(x)
-            and {i % len(x.shape) for i in axes} == set(range(len(x.shape)))
+            and len(axes_of(e, x.shape)) == len(x.shape)
             and not e.kwargs.get("keepdims") and e.kwargs.keys() <= {"axis", "keepdims"})
